@@ -1,0 +1,45 @@
+"""Keep what was chosen: run in the new project's folder, and again by each template update.
+
+variants/<question>/<answer>/ holds files as they lie in the project. The chosen answers' files move
+there, and variants/ goes.
+"""
+
+import json
+import secrets
+import shutil
+from pathlib import Path
+
+# tojson leaves no apostrophe in its output, so nothing that was typed can end this literal.
+ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+VARIANTS = Path("variants")
+
+
+def keep_chosen_variants():
+    """Move the files of the chosen answers into place, and remove all others."""
+    for question in VARIANTS.iterdir():
+        chosen = question / ANSWERS[question.name]
+        for file in chosen.rglob("*"):
+            if file.is_file():
+                place = file.relative_to(chosen)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(place)
+    shutil.rmtree(VARIANTS)
+
+
+def make_secret_key():
+    """Write a random signing key, unless there is one: a new one would log every user out.
+
+    The folder is closed to other users of the machine. The file is not, because the container's
+    user, who is nobody here, must read it; Docker mounts it without passing through the folder.
+    """
+    folder = Path("secrets")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    key = folder / "secret_key"
+    if not key.exists():
+        key.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+        key.chmod(0o644)
+
+
+if VARIANTS.is_dir():
+    keep_chosen_variants()
+make_secret_key()

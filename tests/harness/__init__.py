@@ -1,0 +1,1 @@
+"""Machinery for the tests and for `make run`: no assertions here."""

@@ -1,0 +1,58 @@
+"""The template: what it offers, read from cookiecutter.json, and how a project is made from it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).parents[2]
+FACTS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+FOLDER = ROOT / "{{cookiecutter.__folder}}"
+
+SERVERS: list[str] = FACTS["wsgi_server"]
+PROXIES: list[str] = FACTS["proxy"]
+PYTHON_VERSIONS: list[str] = FACTS["python_version"]
+LICENSES: list[str] = FACTS["license"]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One server with one proxy."""
+
+    server: str
+    proxy: str
+
+    def __str__(self) -> str:
+        return f"{self.server}-{self.proxy}"
+
+
+PAIRS = [Pair(server, proxy) for server in SERVERS for proxy in PROXIES]
+
+
+def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
+    """Return the images that the Dockerfiles of these choices start from."""
+    pythons = [f"python:{version}-slim-trixie" for version in python_versions]
+    return pythons + [FACTS["_proxies"][proxy]["image"] for proxy in proxies]
+
+
+def generate(into: Path, **answers: str) -> Path:
+    """Generate a project below the folder ``into``, as `cookiecutter --no-input` does; return its folder.
+
+    Raises cookiecutter.exceptions.CookiecutterException when the hooks refuse the answers.
+    """
+    into.mkdir(parents=True, exist_ok=True)
+    return Path(
+        cookiecutter(
+            str(ROOT), no_input=True, output_dir=str(into), extra_context=answers, default_config=True
+        )
+    )
+
+
+def template_files() -> Iterator[Path]:
+    """Yield the template's own files, without what running the tests leaves beside them."""
+    for path in sorted(FOLDER.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path

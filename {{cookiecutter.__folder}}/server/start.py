@@ -1,0 +1,57 @@
+"""Start the server: fill in the settings that were left out, then become the command that follows.
+
+The command replaces this process, so that the server itself gets the engine's signals.
+"""
+
+import math
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# Seconds for the timeouts. WEB_CONCURRENCY is missing here: it depends on the machine.
+DEFAULTS = {
+    "PORT": "8000",
+    "WEB_THREADS": "4",
+    "REQUEST_TIMEOUT": "30",
+    "GRACEFUL_TIMEOUT": "20",
+    "LOG_LEVEL": "info",
+}
+
+
+def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) -> dict[str, str]:
+    """Return the servers' settings, whole numbers as text, from ``environ`` and the defaults.
+
+    Raises SystemExit with a clear line when a number is none.
+    """
+    found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
+    found["WEB_CONCURRENCY"] = environ.get("WEB_CONCURRENCY") or str(cpus(cgroup))
+    for name, value in found.items():
+        if name != "LOG_LEVEL" and not (value.isascii() and value.isdigit() and int(value) > 0):
+            raise SystemExit(f"{name} must be a whole number above 0; it is {value!r}.")
+    return found
+
+
+def cpus(cgroup: Path) -> int:
+    """Return how many CPUs this container may use: its quota, rounded up, at least 1.
+
+    Python's own os.process_cpu_count() knows nothing of quotas, so a container with half a CPU on a
+    large machine would start dozens of workers. The files are those of cgroup v2, then v1.
+    """
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        try:
+            words = " ".join((cgroup / file).read_text() for file in files).split()
+        except OSError:
+            continue
+        quota, period = words
+        if quota not in ("max", "-1"):
+            return max(1, min(math.ceil(int(quota) / int(period)), available or 1))
+    return available or 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 2:
+        raise SystemExit("Usage: python server/start.py COMMAND [ARGUMENT ...]")
+    os.environ.update(settings(os.environ))
+    os.execvp(sys.argv[1], sys.argv[1:])

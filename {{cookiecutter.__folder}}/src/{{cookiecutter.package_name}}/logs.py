@@ -1,0 +1,84 @@
+"""Logs as JSON lines on standard output, each with the id of the request it belongs to."""
+
+import logging
+import logging.config
+import re
+import time
+from typing import Any
+from uuid import uuid4
+
+from flask import Flask, Response, g, has_request_context, request
+
+# What the proxy makes; anything else is replaced, so that nobody can write their own log lines.
+REQUEST_ID = re.compile(r"[A-Za-z0-9@_-]{1,64}")
+
+access_log = logging.getLogger(f"{__package__}.access")
+
+
+class RequestIdFilter(logging.Filter):
+    """Add ``request_id`` to every record, empty outside a request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = getattr(g, "request_id", "") if has_request_context() else ""
+        return True
+
+
+def dict_config(level: str) -> dict[str, Any]:
+    """Return the configuration for logging.config.dictConfig(), which servers take too."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": RequestIdFilter}},
+        "formatters": {
+            "json": {
+                "()": "pythonjsonlogger.json.JsonFormatter",
+                "fmt": ["levelname", "name", "message", "request_id"],
+                "timestamp": "time",
+                "rename_fields": {"levelname": "level", "name": "logger"},
+            }
+        },
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "json",
+                "filters": ["request_id"],
+            }
+        },
+        "root": {"level": level, "handlers": ["stdout"]},
+    }
+
+
+def configure(level: str) -> None:
+    """Send every logger of this process to standard output, from ``level`` up."""
+    logging.config.dictConfig(dict_config(level))
+
+
+def init_app(app: Flask) -> None:
+    """Give each request an id, and log each answer: alike on every server."""
+
+    @app.before_request
+    def start() -> None:
+        given = request.headers.get("X-Request-ID", "")
+        g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        g.started = time.perf_counter()
+
+    @app.after_request
+    def log(response: Response) -> Response:
+        # Health checks come every few seconds, for ever: they would drown the rest.
+        level = logging.DEBUG if request.blueprint == "health" else logging.INFO
+        access_log.log(
+            level,
+            "%s %s %s",
+            request.method,
+            request.path,
+            response.status_code,
+            extra={
+                "method": request.method,
+                "path": request.path,
+                "status": response.status_code,
+                "client": request.remote_addr,
+                "seconds": round(time.perf_counter() - g.started, 4),
+            },
+        )
+        return response

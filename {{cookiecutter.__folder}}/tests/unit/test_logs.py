@@ -1,0 +1,27 @@
+import json
+
+import pytest
+
+
+def test_each_answer_is_one_line_of_json_with_its_request_id(make_app, capsys):
+    make_app().test_client().get("/", headers={"X-Request-ID": "abc123"})
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert line["request_id"] == "abc123"
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/", 200)
+
+
+@pytest.mark.parametrize("forged", ["", 'a"b', "a b", "x" * 65])
+def test_a_strange_request_id_is_replaced(make_app, capsys, forged):
+    make_app().test_client().get("/", headers={"X-Request-ID": forged})
+    line = json.loads(capsys.readouterr().out)
+    assert line["request_id"] != forged
+    assert len(line["request_id"]) == 32
+
+
+def test_an_exception_is_one_line_with_its_traceback(make_app, capsys):
+    app = make_app()
+    app.add_url_rule("/fail", view_func=lambda: 1 / 0)
+    assert app.test_client().get("/fail").status_code == 500
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert any("ZeroDivisionError" in line.get("exc_info", "") for line in lines)
+    assert len({line["request_id"] for line in lines}) == 1

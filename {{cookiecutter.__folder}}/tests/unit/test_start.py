@@ -1,0 +1,47 @@
+import pytest
+from start import cpus, settings
+
+
+def test_defaults_and_empty_values(tmp_path):
+    found = settings({"PORT": "", "WEB_THREADS": "8"}, tmp_path)
+    assert found["PORT"] == "8000"
+    assert found["WEB_THREADS"] == "8"
+    assert int(found["WEB_CONCURRENCY"]) >= 1
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_numbers_must_be_numbers(tmp_path, value):
+    with pytest.raises(SystemExit, match="PORT must be a whole number"):
+        settings({"PORT": value}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "100000 100000\n"}, 1),
+        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+    ],
+)
+def test_a_cpu_quota_is_rounded_up(tmp_path, files, expected):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cpus(tmp_path) == expected
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"cpu.max": "max 100000\n"},
+        {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
+        {"cpu.max": "9900000 100000\n"},
+    ],
+)
+def test_without_a_quota_it_is_what_the_machine_has(tmp_path, monkeypatch, files):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)), raising=False)
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert cpus(tmp_path) == 7

@@ -1,0 +1,50 @@
+"""eventlet: one process, a greenlet for each request. https://eventlet.readthedocs.io/
+
+Legacy: upstream discourages new use and plans eventlet's retirement. gevent is the successor to move to.
+"""
+
+import eventlet
+
+eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
+
+import os
+import signal
+
+import eventlet.wsgi
+from eventlet.hubs import trampoline
+
+from {{ cookiecutter.package_name }}.wsgi import app
+
+# A signal handler cannot wake eventlet's hub, but a readable pipe can: Python writes to it.
+wakeup, signalled = os.pipe()
+os.set_blocking(signalled, False)
+signal.set_wakeup_fd(signalled)
+for number in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(number, lambda *_: None)
+main = eventlet.getcurrent()
+
+
+def stop_when_signalled() -> None:
+    """Wait for a signal, then end the server's loop, which lets running requests finish."""
+    trampoline(wakeup, read=True)
+    eventlet.spawn_after(int(os.environ["GRACEFUL_TIMEOUT"]), os._exit, 0)
+    eventlet.kill(main, SystemExit)
+
+
+eventlet.spawn(stop_when_signalled)
+eventlet.wsgi.server(
+    eventlet.listen(("0.0.0.0", int(os.environ["PORT"])), backlog=1024),
+    app,
+    # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+    keepalive=75,
+    socket_timeout=75,
+    # Let bodies without a length end where their last chunk does.
+    environ={"wsgi.input_terminated": True},
+    # Send every part of a streamed answer at once.
+    minimum_chunk_size=1,
+    # The proxy's own limit comes first.
+    url_length_limit=32768,
+    # The application logs each answer itself; a client must see no traceback.
+    log_output=False,
+    debug=False,
+)

@@ -1,0 +1,30 @@
+"""Granian: worker processes with threads, HTTP in Rust. https://github.com/emmett-framework/granian"""
+
+import os
+
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+
+from {{ cookiecutter.package_name }} import logs
+
+# Workers import this file again, so it must not start a server there.
+if __name__ == "__main__":
+    Granian(
+        "{{ cookiecutter.package_name }}.wsgi:app",
+        address="0.0.0.0",
+        port=int(os.environ["PORT"]),
+        interface=Interfaces.WSGI,
+        workers=int(os.environ["WEB_CONCURRENCY"]),
+        blocking_threads=int(os.environ["WEB_THREADS"]),
+        # The proxy speaks HTTP/1.1.
+        http=HTTPModes.http1,
+        websockets=False,
+        # Without it the container would stop with the first worker that dies.
+        respawn_failed_workers=True,
+        workers_kill_timeout=int(os.environ["GRACEFUL_TIMEOUT"]),
+        # The application logs each answer itself, with its request id.
+        log_access=False,
+        log_level=LogLevels(os.environ["LOG_LEVEL"].lower()),
+        log_dictconfig=logs.dict_config(os.environ["LOG_LEVEL"].upper()),
+    ).serve()

@@ -1,0 +1,31 @@
+"""Gunicorn: worker processes with threads. https://gunicorn.org/reference/settings/"""
+
+import os
+
+from {{ cookiecutter.package_name }} import logs
+
+wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
+bind = f"0.0.0.0:{os.environ['PORT']}"
+worker_class = "gthread"
+workers = int(os.environ["WEB_CONCURRENCY"])
+threads = int(os.environ["WEB_THREADS"])
+
+# A worker that shows no sign of life for so long is replaced. Slow requests are the proxy's to end.
+timeout = int(os.environ["REQUEST_TIMEOUT"])
+graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
+# Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
+keepalive = 75
+
+# The proxy's own limits come first.
+limit_request_line = 8190
+
+# Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
+worker_tmp_dir = "/dev/shm"
+# It would want a writable home directory.
+control_socket_disable = True
+
+# The application logs each answer itself, with its request id.
+accesslog = None
+logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper()) | {
+    "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
+}

@@ -1,0 +1,22 @@
+"""Become Apache httpd with mod_wsgi, once the application is known to start.
+
+mod_wsgi goes on answering 500 where the application cannot be imported. Importing it first ends the
+container instead, with the reason in the log and a status other than 0.
+"""
+
+import os
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from mod_wsgi.express.platform import MOD_WSGI_SO
+
+import_module("application")
+
+os.environ.update(
+    MOD_WSGI_SO=str(MOD_WSGI_SO),
+    PYTHON_HOME=sys.prefix,
+    SERVER_FOLDER=str(Path(__file__).parent),
+    SOURCE_FOLDER=os.environ["PYTHONPATH"],
+)
+os.execvp("apache2", ["apache2", "-f", f"{os.environ['SERVER_FOLDER']}/httpd.conf", "-DFOREGROUND"])

@@ -1,0 +1,65 @@
+"""Waitress: one process, some threads. https://docs.pylonsproject.org/projects/waitress/
+
+Its own command stops by dropping what still runs after five seconds, and as a container's first
+process ignores SIGTERM; so the loop is run here, by Waitress's public parts.
+"""
+
+import os
+import signal
+import time
+
+from waitress import create_server, wasyncore
+from waitress.channel import HTTPChannel
+
+from {{ cookiecutter.package_name }}.wsgi import app
+
+# Waitress keeps its listener, its wake-up pipe and every client connection in this map.
+connections: dict[int, wasyncore.dispatcher] = {}
+
+server = create_server(
+    app,
+    map=connections,
+    host="0.0.0.0",
+    port=int(os.environ["PORT"]),
+    threads=int(os.environ["WEB_THREADS"]),
+    # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+    channel_timeout=75,
+    # Above what the proxy lets through.
+    connection_limit=1000,
+    max_request_body_size=1 << 40,
+    # The application believes the proxy's X-Forwarded headers (ProxyFix); Waitress would drop them.
+    clear_untrusted_proxy_headers=False,
+    # Read ahead while a request is served: keep-alive connections answer several times faster.
+    channel_request_lookahead=1,
+    ident=None,
+)
+
+stopping = False
+
+
+def stop(*_: object) -> None:
+    """Ask the loop to end; writing to the pipe wakes it."""
+    global stopping
+    stopping = True
+    server.pull_trigger()
+
+
+def busy() -> bool:
+    """Say whether a request is being received, served, or answered."""
+    return any(
+        connection.request or connection.requests or connection.total_outbufs_len
+        for connection in connections.values()
+        if isinstance(connection, HTTPChannel)
+    )
+
+
+signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGINT, stop)
+while not stopping:
+    wasyncore.loop(map=connections, count=1, use_poll=True)
+
+# Close the listener alone: server.close() would take the wake-up pipe too, which answers need.
+wasyncore.dispatcher.close(server)
+deadline = time.monotonic() + int(os.environ["GRACEFUL_TIMEOUT"])
+while busy() and time.monotonic() < deadline:
+    wasyncore.loop(timeout=0.1, map=connections, count=1, use_poll=True)
