@@ -1,7 +1,8 @@
 """eventlet: one process, a greenlet for each request. https://eventlet.readthedocs.io/
 
-Legacy: upstream discourages new use and plans eventlet's retirement. gevent is the successor to move to.
+Legacy: upstream discourages new use and plans eventlet's retirement; move to gevent.
 """
+# ruff: noqa: E402 (the order of the imports is the point)
 
 import eventlet
 

@@ -19,4 +19,5 @@ os.environ.update(
     SERVER_FOLDER=str(Path(__file__).parent),
     SOURCE_FOLDER=os.environ["PYTHONPATH"],
 )
-os.execvp("apache2", ["apache2", "-f", f"{os.environ['SERVER_FOLDER']}/httpd.conf", "-DFOREGROUND"])
+HTTPD = "/usr/sbin/apache2"
+os.execv(HTTPD, [HTTPD, "-f", f"{os.environ['SERVER_FOLDER']}/httpd.conf", "-DFOREGROUND"])
