@@ -45,6 +45,8 @@ def dict_config(level: str) -> dict[str, Any]:
                 "filters": ["request_id"],
             }
         },
+        # Servers have handlers of their own for their loggers; without them all arrives at the root.
+        "loggers": {},
         "root": {"level": level, "handlers": ["stdout"]},
     }
 
