@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 # tojson leaves no apostrophe in its output, so nothing that was typed can end this literal.
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
 VARIANTS = Path("variants")
 
 

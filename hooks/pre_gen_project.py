@@ -7,12 +7,14 @@ import json
 import keyword
 import re
 import sys
+import unicodedata
 
 # tojson leaves no apostrophe in its output, so nothing that was typed can end this literal.
-ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')
+ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
 
 # Docker's image names and the hosts' service names allow this much; the longest suffix fits in.
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
 EMAIL = re.compile(r"[A-Za-z0-9.!#%&*+/=?^_|~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 # Written so that Cookiecutter, which renders this file, sees no mark in it.
 TEMPLATE_MARK = re.compile(r"[{][#%{]|[#%}][}]")
@@ -26,6 +28,12 @@ LONGEST = {
 }
 
 
+def is_control(character):
+    """Say whether ``character`` breaks a line or is invisible; two joiners are part of words."""
+    category = unicodedata.category(character)
+    return category in ("Cc", "Cf", "Cs", "Zl", "Zp") and character not in "\u200c\u200d"
+
+
 def problem(answers):
     """Return one line that says what is wrong with ``answers`` and what would be right, or None."""
     for name, limit in LONGEST.items():
@@ -36,10 +44,10 @@ def problem(answers):
             return f"{name} has {len(value)} characters: use at most {limit}."
         if value != value.strip():
             return f"{name} begins or ends with a space: remove it."
-        if not value.isprintable():
+        if any(map(is_control, value)):
             return f"{name} holds a line break or another control character: use one line of text."
         if TEMPLATE_MARK.search(value):
-            return f"{name} holds a brace beside another brace, % or #: templates mean that, so leave it out."
+            return f"{name} holds a template's mark, a brace beside a brace, % or #: leave it out."
 
     slug, package = answers["project_slug"], answers["package_name"]
     if not SLUG.fullmatch(slug):
@@ -47,10 +55,10 @@ def problem(answers):
             f"project_slug {slug!r} cannot name a folder and an image: use lower-case letters and "
             "digits, with single hyphens between, and a letter first, such as 'my-service'."
         )
-    if not (package.isascii() and package.isidentifier() and package == package.lower()):
+    if not PACKAGE.fullmatch(package):
         return (
-            f"package_name {package!r} cannot be imported: use lower-case letters, digits and "
-            "underscores, and no digit first, such as 'my_service'."
+            f"package_name {package!r} cannot name a package: use lower-case letters, digits and "
+            "underscores, and a letter first, such as 'my_service'."
         )
     if keyword.iskeyword(package):
         return f"package_name {package!r} is a word of the Python language: choose another."
@@ -58,8 +66,9 @@ def problem(answers):
         return f"package_name {package!r} would hide Python's own module: choose another."
     if package in answers["_reserved_package_names"]:
         return f"package_name {package!r} would hide a package or folder it needs: choose another."
-    if not EMAIL.fullmatch(answers["author_email"]):
-        return f"author_email {answers['author_email']!r} is no address: write it as 'you@example.com'."
+    email = answers["author_email"]
+    if not EMAIL.fullmatch(email):
+        return f"author_email {email!r} is no address: write it as 'you@example.com'."
     return None
 
 

@@ -1,0 +1,33 @@
+"""What all tests share: which pairs are asked for, and how they are spread over processes."""
+
+import pytest
+
+from tests.harness.template import PAIRS
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--pair",
+        action="append",
+        choices=[str(pair) for pair in PAIRS],
+        help="run the live tests of this pair only, such as uwsgi-apache; may be repeated",
+    )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Keep each pair's tests in one process, so that its stack is started once.
+
+    Since pytest 9.2 xdist's own --dist loadgroup no longer groups (pytest-dev/pytest-xdist#1386).
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByPair(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            name = nodeid.rpartition("[")[2].rstrip("]")
+            for pair in PAIRS:
+                if name == str(pair) or name.startswith(f"{pair}-"):
+                    return str(pair)
+            return super()._split_scope(nodeid)
+
+    return ByPair(config, log)

@@ -1,0 +1,147 @@
+"""A running pair: started and stopped through pytest-docker, looked at through Docker's SDK."""
+
+import os
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import docker
+import requests
+from docker.models.containers import Container
+from pytest_docker.plugin import Services, get_docker_services
+
+from tests import engine
+
+from .template import FACTS, Pair, base_images
+
+Found = TypeVar("Found")
+
+# Everything that a machine trusts, for builds behind a gateway with certificates of its own.
+CA_BUNDLE = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
+
+
+def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> None:
+    """See to it that an engine runs with the base images, and point this process at it.
+
+    Raises tests.engine.EngineError with the reason where none can be had.
+    """
+    os.environ.update(engine.ensure(base_images(python_versions, proxies)))
+    if CA_BUNDLE.is_file():
+        os.environ.setdefault("CA_BUNDLE", str(CA_BUNDLE))
+    # Any free port: stacks run side by side.
+    os.environ["PUBLISH_PORT"] = "0"
+
+
+def wait_until(
+    found: Callable[[], Found], *, timeout: float, told: Callable[[], str] = lambda: ""
+) -> Found:
+    """Return the first result of ``found`` that counts as true, asking for ``timeout`` seconds.
+
+    Raises AssertionError, with what ``told`` says, when there was none.
+    """
+    deadline = time.monotonic() + timeout
+    while not (result := found()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout} s: {found}\n{told()}")
+        time.sleep(0.05)  # between two looks; what ends the wait is the result
+    return result
+
+
+@dataclass
+class Stack:
+    """A pair that runs as one compose project."""
+
+    pair: Pair
+    folder: Path
+    name: str
+    services: Services
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def compose(self, arguments: str) -> str:
+        """Run ``docker compose`` with these arguments; return what it printed.
+
+        Raises Exception, with that, when it fails.
+        """
+        return self.services._docker_compose.execute(arguments).decode()
+
+    @cached_property
+    def docker(self) -> docker.DockerClient:
+        """The engine."""
+        return docker.from_env()
+
+    def containers(self, service: str | None = None) -> list[Container]:
+        """Return this stack's containers, stopped ones too."""
+        labels = [f"com.docker.compose.project={self.name}"]
+        if service:
+            labels.append(f"com.docker.compose.service={service}")
+        return self.docker.containers.list(all=True, filters={"label": labels})
+
+    def container(self, service: str) -> Container:
+        """Return the one container of a service."""
+        (found,) = self.containers(service)
+        return found
+
+    @property
+    def port(self) -> int:
+        """The port of this machine that the proxy is published at; a new one after each start."""
+        (published,) = self.container("proxy").ports["8080/tcp"]
+        return int(published["HostPort"])
+
+    @property
+    def url(self) -> str:
+        """Where the proxy answers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(self, method: str, path: str, **arguments) -> requests.Response:
+        """Send a request to the proxy, by default without following redirects."""
+        arguments = {"timeout": 15, "allow_redirects": False} | arguments
+        return self.session.request(method, self.url + path, **arguments)
+
+    def get(self, path: str, **arguments) -> requests.Response:
+        """Send a GET request to the proxy."""
+        return self.request("GET", path, **arguments)
+
+    def start(self) -> None:
+        """Start what is stopped, and wait until it is healthy."""
+        self.compose("up --wait --no-build")
+
+    def evidence(self) -> str:
+        """Return what explains a failure: states, logs, and the proxy's effective configuration."""
+        show = FACTS["_proxies"][self.pair.proxy]["show_configuration"]
+        parts = []
+        for arguments in ("ps --all", "logs --no-color --tail 60", f"exec -T proxy {shlex.join(show)}"):
+            try:
+                parts.append(f"$ docker compose {arguments}\n{self.compose(arguments)}")
+            except Exception as error:  # noqa: BLE001 (evidence of one kind may be missing)
+                parts.append(str(error))
+        for container in self.containers():
+            state = container.attrs["State"]
+            parts.append(f"{container.name}: exit {state['ExitCode']}, OOM {state['OOMKilled']}")
+        return "\n".join(parts)
+
+
+@contextmanager
+def run_stack(pair: Pair, folder: Path, name: str, *overlays: Path) -> Iterator[Stack]:
+    """Build and start the project in ``folder``; yield it healthy, and clean up whatever happens.
+
+    pytest-docker neither cleans up nor shows logs when starting fails, so that is done here.
+    """
+    files = [str(folder / "compose.yaml"), *map(str, overlays)]
+    with get_docker_services(
+        "docker compose",
+        files,
+        name,
+        docker_setup=[],
+        docker_cleanup=["down --volumes --remove-orphans --rmi local --timeout 5"],
+    ) as services:
+        stack = Stack(pair, folder, name, services)
+        try:
+            stack.compose("up --build --wait --wait-timeout 120")
+        except Exception as error:
+            raise RuntimeError(f"{pair} did not start: {error}\n{stack.evidence()}") from error
+        yield stack

@@ -1,0 +1,71 @@
+"""Each pair is generated, built and started once; its tests ask it through the proxy."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.stack import Stack, prepare_engine, run_stack
+from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
+
+PACKAGE = "probed"
+PROBE = Path(__file__).parent / "probe"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pair" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("pair")
+        pairs = [pair for pair in PAIRS if not wanted or str(pair) in wanted]
+        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run a pair's disruptive tests last: the others find the stack as it was started."""
+    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    prepare_engine(PYTHON_VERSIONS, PROXIES)
+
+
+@pytest.fixture(scope="session")
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pair's project, generated alone in a folder."""
+    return generate(
+        tmp_path_factory.mktemp(str(pair)),
+        project_slug=f"pair-{pair}".replace("_", "-"),
+        package_name=PACKAGE,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+        python_version=python_version(pair),
+    )
+
+
+def python_version(pair: Pair) -> str:
+    """Spread the Python versions over the proxies, so that every server runs on each of them."""
+    return PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)]
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
+    """The running pair, with the probe's views laid over its application."""
+    os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
+    with run_stack(pair, project, f"{project.name}-{os.getpid()}", PROBE / "compose.yaml") as stack:
+        yield stack
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo):
+    """Attach the containers' logs and the proxy's configuration to a failure."""
+    report = yield
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and stack:
+        report.sections.append((f"evidence of {stack.pair}", stack.evidence()))
+    return report
