@@ -1,8 +1,7 @@
-"""Refresh the pinned requirements in the template: `make locks`.
+"""Pin the newest releases of all requirements, with hashes: `make locks`.
 
 Each server's project is generated and locked by the commands that its own README gives, so that
-what the template ships is what its users get when they lock again. With --check, nothing is
-written, and a lock that its pyproject.toml would no longer give is reported.
+what the template ships is what its users get when they lock again.
 """
 
 import re
@@ -10,36 +9,64 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from shutil import copyfile
 from tempfile import TemporaryDirectory
 
-from .template import FOLDER, PYTHON_VERSIONS, SERVERS, generate
+from .template import FOLDER, PYTHON_VERSIONS, ROOT, SERVERS, generate
 
+# A universal lock made for the oldest Python serves the newer ones too.
 OLDEST = min(PYTHON_VERSIONS, key=lambda version: [int(part) for part in version.split(".")])
+SLUG = "locked-project"
 
 
-def commands(readme: Path) -> list[list[str]]:
-    """Return the locking commands that a generated README gives."""
-    found = re.findall(r"^uv pip compile .*$", readme.read_text(encoding="utf-8"), re.MULTILINE)
-    return [shlex.split(line) for line in found]
+def commands(readme: Path) -> dict[str, list[str]]:
+    """Return the locking commands that a generated README gives, by the file that each writes."""
+    lines = re.findall(r"^uv pip compile .*$", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    found = [shlex.split(line) for line in lines]
+    return {command[command.index("--output-file") + 1]: command for command in found}
+
+
+def lock(project: Path, file: str, into: Path) -> None:
+    """Run the project's command for ``file``, and put the result, as a template, into a folder.
+
+    uv's comments name the project and its Python; they become Cookiecutter's variables again.
+    """
+    command = [*commands(project / "README.md")[file], "--upgrade", "--quiet"]
+    print(shlex.join(command), file=sys.stderr)
+    subprocess.run(command, cwd=project, check=True)
+    text = (project / file).read_text(encoding="utf-8")
+    text = text.replace(f"via {SLUG} (", "via {{ cookiecutter.project_slug }} (")
+    text = text.replace(
+        f"--python-version {OLDEST} ", "--python-version {{ cookiecutter.python_version }} "
+    )
+    (into / file).write_text(text.replace(" --upgrade --quiet", ""), encoding="utf-8")
 
 
 def main() -> None:
-    """Lock every server's requirements, and copy the results into the template."""
-    with TemporaryDirectory() as scratch:
-        for server in SERVERS:
-            # The oldest Python: a universal lock made for it serves the newer ones too.
+    """Lock what all projects share, then each server's requirements, then the tests' own tools."""
+    for number, server in enumerate(SERVERS):
+        print(f"{server} …", file=sys.stderr)
+        with TemporaryDirectory() as scratch:
             project = generate(
-                Path(scratch), project_slug=f"lock-{server.replace('_', '-')}",
-                wsgi_server=server, python_version=OLDEST,
+                Path(scratch), project_slug=SLUG, wsgi_server=server, python_version=OLDEST
             )
-            for command in commands(project / "README.md"):
-                print(f"{server}: {shlex.join(command)}", file=sys.stderr)
-                subprocess.run([*command, "--quiet", "--upgrade"], cwd=project, check=True)
-            for name in ("requirements.txt", "requirements-dev.txt"):
-                copyfile(project / name, FOLDER / name)
-            name = "server/requirements.txt"
-            copyfile(project / name, FOLDER / "variants" / "wsgi_server" / server / name)
+            if number == 0:
+                lock(project, "requirements.txt", FOLDER)
+                lock(project, "requirements-dev.txt", FOLDER)
+            lock(project, "server/requirements.txt", FOLDER / "variants" / "wsgi_server" / server)
+    subprocess.run(
+        [
+            *("uv", "pip", "compile", "--group", "test", "--universal", "--python-version", "3.11"),
+            *(
+                "--generate-hashes",
+                "--upgrade",
+                "--quiet",
+                "--output-file",
+                "tests/requirements.txt",
+            ),
+        ],
+        cwd=ROOT,
+        check=True,
+    )
 
 
 if __name__ == "__main__":

@@ -114,10 +114,14 @@ class Stack:
         """Return what explains a failure: states, logs, and the proxy's effective configuration."""
         show = FACTS["_proxies"][self.pair.proxy]["show_configuration"]
         parts = []
-        for arguments in ("ps --all", "logs --no-color --tail 60", f"exec -T proxy {shlex.join(show)}"):
+        for arguments in (
+            "ps --all",
+            "logs --no-color --tail 60",
+            f"exec -T proxy {shlex.join(show)}",
+        ):
             try:
                 parts.append(f"$ docker compose {arguments}\n{self.compose(arguments)}")
-            except Exception as error:  # noqa: BLE001 (evidence of one kind may be missing)
+            except Exception as error:  # evidence of one kind may be missing
                 parts.append(str(error))
         for container in self.containers():
             state = container.attrs["State"]

@@ -38,15 +38,21 @@ def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
     return pythons + [FACTS["_proxies"][proxy]["image"] for proxy in proxies]
 
 
-def generate(into: Path, **answers: str) -> Path:
-    """Generate a project below the folder ``into``, as `cookiecutter --no-input` does; return its folder.
+def generate(into: Path, *, overwrite_if_exists: bool = False, **answers: str) -> Path:
+    """Generate a project below the folder ``into``, as `cookiecutter --no-input` does.
 
-    Raises cookiecutter.exceptions.CookiecutterException when the hooks refuse the answers.
+    Returns the project's folder. Raises cookiecutter.exceptions.CookiecutterException when the hooks
+    refuse the answers.
     """
     into.mkdir(parents=True, exist_ok=True)
     return Path(
         cookiecutter(
-            str(ROOT), no_input=True, output_dir=str(into), extra_context=answers, default_config=True
+            str(ROOT),
+            no_input=True,
+            output_dir=str(into),
+            extra_context=answers,
+            overwrite_if_exists=overwrite_if_exists,
+            default_config=True,
         )
     )
 

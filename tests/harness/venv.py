@@ -23,7 +23,9 @@ def make(folder: Path, *requirements: Path) -> None:
     wheel is unpacked from Debian's archive, beside the system. Raises SystemExit with what to do.
     """
     if sys.version_info < OLDEST:
-        raise SystemExit(f"Python {'.'.join(map(str, OLDEST))} or newer is needed; this is {sys.version.split()[0]}.")
+        raise SystemExit(
+            f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}."
+        )
     arguments = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     for file in requirements:
         arguments += ["--requirement", str(file)]
@@ -40,9 +42,12 @@ def make(folder: Path, *requirements: Path) -> None:
             (wheel,) = Path(scratch).glob("root/usr/share/python-wheels/pip-*.whl")
             pip = [python, wheel / "pip"]
         else:
-            raise SystemExit("This Python cannot make virtual environments: install the package python3-venv.")
+            raise SystemExit(
+                "This Python cannot make virtual environments: install the package python3-venv."
+            )
         if subprocess.run([*pip, *arguments], check=False).returncode:
-            raise SystemExit(f"pip could not install {', '.join(map(str, requirements))}: its reason stands above.")
+            files = ", ".join(map(str, requirements))
+            raise SystemExit(f"pip could not install {files}: its reason stands above.")
 
 
 if __name__ == "__main__":

@@ -51,7 +51,9 @@ def test_host_name_and_port_arrive_as_sent(stack: Stack):
     assert seen(stack, Host="service.example:8443")["root"] == "http://service.example:8443/"
 
 
-@pytest.mark.parametrize("claims", [CLAIMS, *({name: CLAIMS[name]} for name in CLAIMS)], ids="+".join)
+@pytest.mark.parametrize(
+    "claims", [CLAIMS, *({name: CLAIMS[name]} for name in CLAIMS)], ids="+".join
+)
 def test_claims_about_the_client_are_ignored(stack: Stack, claims: dict[str, str]):
     told, plain = seen(stack, **claims), seen(stack)
     assert {**told, "headers": None} == {**plain, "headers": None}

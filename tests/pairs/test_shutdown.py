@@ -21,7 +21,7 @@ def restored(stack: Stack) -> Iterator[Stack]:
 
 
 def slow_request(stack: Stack, pool: ThreadPoolExecutor) -> tuple[str, Future]:
-    """Send a request that takes three seconds; return its name and answer once it is being served."""
+    """Send a request that takes three seconds; return its name and its answer to come."""
     name, url = uuid4().hex, stack.url
     answer = pool.submit(requests.get, f"{url}/probe/slow/{name}", timeout=30)
     began = f"probe: began {name}".encode()
@@ -45,7 +45,9 @@ def test_application_with_a_new_address_is_found(restored: Stack):
     network = restored.docker.networks.get(f"{restored.name}_default")
 
     def address() -> str:
-        return restored.container("app").attrs["NetworkSettings"]["Networks"][network.name]["IPAddress"]
+        return restored.container("app").attrs["NetworkSettings"]["Networks"][network.name][
+            "IPAddress"
+        ]
 
     proxy, before = restored.container("proxy"), address()
     restored.compose("rm --stop --force app")
@@ -61,4 +63,7 @@ def test_application_with_a_new_address_is_found(restored: Stack):
     finally:
         squatter.remove(force=True)
     after = restored.container("proxy")
-    assert (after.id, after.attrs["State"]["StartedAt"]) == (proxy.id, proxy.attrs["State"]["StartedAt"])
+    assert (after.id, after.attrs["State"]["StartedAt"]) == (
+        proxy.id,
+        proxy.attrs["State"]["StartedAt"],
+    )

@@ -45,7 +45,7 @@ def dict_config(level: str) -> dict[str, Any]:
                 "filters": ["request_id"],
             }
         },
-        # Servers have handlers of their own for their loggers; without them all arrives at the root.
+        # Servers bring handlers for their own loggers; without them all reaches the root.
         "loggers": {},
         "root": {"level": level, "handlers": ["stdout"]},
     }

@@ -1,0 +1,45 @@
+# Each target does its own set-up: on a bare machine git, make and python3 (3.11 or newer) are enough.
+WSGI_SERVER ?= gunicorn
+PROXY ?= nginx
+PYTHON_VERSION ?= 3.14
+
+PYTHON := .venv/bin/python
+# The pairs' stacks mostly wait, so one process a core keeps the machine busy.
+JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
+
+.PHONY: run stop test lint generation engine-stop locks clean help
+
+help: ## say what there is
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+.venv/ready: tests/requirements.txt
+	python3 -m tests.harness.venv
+	touch $@
+
+run: .venv/ready ## generate a service, start it and show where: make run WSGI_SERVER=uwsgi PROXY=apache
+	@$(PYTHON) -m tests.harness.run $(WSGI_SERVER) $(PROXY) --python-version $(PYTHON_VERSION)
+
+stop: .venv/ready ## stop what make run started, all of it
+	@$(PYTHON) -m tests.harness.run --stop
+
+test: .venv/ready ## run every test; with PAIR=uwsgi-apache, the live tests of that pair
+ifdef PAIR
+	$(PYTHON) -m pytest tests/pairs --pair $(PAIR)
+else
+	$(PYTHON) -m pytest -n $(JOBS)
+endif
+
+lint: .venv/ready ## run the linters alone
+	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py
+
+generation: .venv/ready ## run the tests that need no Docker
+	$(PYTHON) -m pytest tests/generation
+
+engine-stop: ## stop the private engine, where the tests started one
+	python3 -m tests.engine down
+
+locks: .venv/ready ## pin the newest releases of all requirements, with hashes
+	$(PYTHON) -m tests.harness.locks
+
+clean: stop ## remove what the other targets made in this folder
+	rm -rf .run .venv

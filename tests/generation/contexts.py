@@ -1,0 +1,20 @@
+"""What Cookiecutter renders the template with, without generating anything."""
+
+from typing import Any
+
+from cookiecutter.environment import StrictEnvironment
+from cookiecutter.generate import generate_context
+from cookiecutter.prompt import prompt_for_config
+
+from ..harness.template import ROOT
+
+
+def rendered_answers(**answers: str) -> dict[str, Any]:
+    """Return all of cookiecutter.json as templates see it, with ``answers`` given."""
+    context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=answers)
+    return prompt_for_config(context, no_input=True)
+
+
+def environment(answers: dict[str, Any]) -> StrictEnvironment:
+    """Return the Jinja environment that Cookiecutter renders files in."""
+    return StrictEnvironment(context={"cookiecutter": answers}, keep_trailing_newline=True)

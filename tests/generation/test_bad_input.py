@@ -1,0 +1,177 @@
+"""Answers that cannot work are refused in one line, and leave nothing behind."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cookiecutter.exceptions import FailedHookException
+from cookiecutter.main import cookiecutter
+
+from ..harness.template import FACTS, ROOT, SERVERS, generate
+
+FREE_TEXT = ("project_name", "description", "author_name")
+TYPED = (*FREE_TEXT, "project_slug", "package_name", "author_email")
+
+# What is typed for each question, and a part of the line that refuses it.
+REFUSED = [
+    *((name, "", f"{name} is empty") for name in TYPED),
+    *(("project_name", value, "project_name is empty") for value in (" ", "\t", "\u3000")),
+    *((name, "x" * 300, "characters: use at most") for name in TYPED),
+    *((name, "x ", "begins or ends with a space") for name in TYPED),
+    *((name, "one\ntwo", "line break or another control character") for name in TYPED),
+    # Other line breaks, a terminal's escape, NUL, DEL, text that runs backwards, half a character.
+    *(("description", f"one{control}two", "another control character") for control in (
+        "\r", "\u2028", "\x85", "\x1b[31m", "\0", "\x7f", "\u202e", "\udc80",
+    )),
+    *(("project_slug", value, "cannot name a folder and an image") for value in (
+        "a/b", "/srv/x", "..", ".", "../x", "a\\b", "a b", "My-App", "-a", "a-", "a--b", "a_b",
+        "1st", "café", "漢字", "a.b", "a:b", "~", "$HOME", "a;b", "C:x",
+    )),
+    *(("package_name", value, "cannot name a package") for value in (
+        "my-app", "my app", "my.app", "1st", "MyApp", "café", "_", "__init__", "a/b", "ª",
+    )),
+    *(("package_name", value, "word of the Python language") for value in ("class", "def")),
+    *(("package_name", value, "hide Python's own module") for value in (
+        "json", "logging", "site", "secrets", "antigravity",
+    )),
+    *(("package_name", value, "hide a package or folder") for value in (
+        "flask", "werkzeug", "test", "tests", "server", "proxy", "src", "pytest", "start",
+        *SERVERS[:4],
+    )),
+    *(("author_email", value, "is no address") for value in (
+        "me", "me@", "@example.com", "a b@example.com", "me@@example.com",
+        'm"e@example.com', "me@exa mple.com", "<me@example.com>", "é@example.com",
+        "me@example..com",
+    )),
+    # Names that nothing can be derived from.
+    *(("project_name", value, "project_slug is empty") for value in ("🚀", "!?", "---", "_")),
+    *(("project_name", value, "project_slug") for value in ("3D Viewer", "x" * 60)),
+    *(("project_name", value, "package_name") for value in ("Flask", "Test", "Import")),
+]  # fmt: skip
+
+
+def shown(value: object) -> str:
+    """Return a test's id: what was typed, in ASCII and short."""
+    return ascii(value)[1:-1][:30]
+
+
+@pytest.mark.parametrize(("name", "value", "said"), REFUSED, ids=shown)
+def test_it_is_refused_and_nothing_is_left(name, value, said, tmp_path, capfd):
+    with pytest.raises(FailedHookException):
+        generate_literally(tmp_path / "out", **{name: value})
+    lines = capfd.readouterr().err.splitlines()
+    (line,) = [line for line in lines if line.startswith("Refused: ")]
+    assert said in line
+    assert list(tmp_path.rglob("*")) == [tmp_path / "out"]
+
+
+def generate_literally(into: Path, **answers: str) -> None:
+    """Generate with ``answers`` as they are, like text that is typed at a prompt.
+
+    Cookiecutter renders what stands on its command line, and here, as Jinja.
+    """
+    generate(
+        into, **{name: "{% raw %}" + value + "{% endraw %}" for name, value in answers.items()}
+    )
+
+
+def run_cookiecutter(into: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess:
+    """Run the program itself."""
+    return subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "cookiecutter",
+            str(ROOT),
+            "--default-config",
+            *arguments,
+            "--output-dir",
+            str(into),
+        ],
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def assert_refused(done: subprocess.CompletedProcess, said: str) -> None:
+    """Check what the program says: one line of ours, and a status that scripts see."""
+    assert done.returncode != 0
+    refusals = [line for line in done.stderr.splitlines() if line.startswith("Refused: ")]
+    assert len(refusals) == 1, done.stderr
+    assert said in refusals[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("project_slug", "../x", "cannot name a folder"),
+        ("project_slug", "/srv/x", "cannot name a folder"),
+        ("project_slug", "a/b", "cannot name a folder"),
+        ("project_slug", "s" * 5000, "use at most"),
+        ("package_name", "json", "Python's own module"),
+        ("description", "", "description is empty"),
+        ("author_name", "{% raw %}{{ x }}{% endraw %}", "a template's mark"),
+        ("project_name", "🚀", "project_slug is empty"),
+    ],
+    ids=shown,
+)
+def test_the_program_refuses_and_leaves_nothing(name, value, said, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    assert_refused(run_cookiecutter(out, "--no-input", f"{name}={value}"), said)
+    assert list(tmp_path.rglob("*")) == [out]
+
+
+@pytest.mark.parametrize("mark", ["{{ 7 * 7 }}", "{{", "}}", "{% if %}", "{# x #}"])
+def test_template_marks_typed_at_the_prompt_are_refused(mark, tmp_path):
+    typed = [""] * len(questions())
+    typed[questions().index("description")] = f"A {mark} service"
+    assert_refused(run_cookiecutter(tmp_path, typed="\n".join(typed) + "\n"), "a template's mark")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("broken", ["{{", "{% if %}", "{{ cookiecutter.nothing }}"])
+def test_template_marks_on_the_command_line_are_cookiecutters_own_error(broken, tmp_path):
+    """There Cookiecutter renders them before any hook runs."""
+    assert run_cookiecutter(tmp_path, "--no-input", f"description={broken}").returncode != 0
+    assert not any(tmp_path.iterdir())
+
+
+def test_template_expressions_on_the_command_line_are_rendered_once(tmp_path):
+    done = run_cookiecutter(tmp_path, "--no-input", "description=Answer {{ 6 * 7 }}")
+    assert done.returncode == 0, done.stderr
+    assert "Answer 42" in (tmp_path / "my-flask-service" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("slug", ["My-Service", "my service", "my/service", "../my-service", "."])
+def test_a_refusal_destroys_nothing_that_was_there(slug, tmp_path):
+    """Not even where the bad slug leads to the folder of another project."""
+    out = tmp_path / "out"
+    for folder in (tmp_path / "my-service", out / "my-service", out / "refused", out / "my"):
+        folder.mkdir(parents=True)
+        (folder / "precious").write_text("kept")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(FailedHookException):
+        cookiecutter(
+            str(ROOT),
+            no_input=True,
+            output_dir=str(out),
+            extra_context={"project_slug": slug},
+            default_config=True,
+            overwrite_if_exists=True,
+        )
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_pressing_enter_through_works(tmp_path):
+    done = run_cookiecutter(tmp_path, typed="\n" * len(questions()))
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "my-flask-service" / "secrets" / "secret_key").is_file()
+
+
+def questions() -> list[str]:
+    """Return what Cookiecutter asks, in its order."""
+    return [name for name in FACTS if not name.startswith("_")]

@@ -1,0 +1,67 @@
+"""cookiecutter.json: every choice is whole, explained, and has its folder."""
+
+import re
+
+import pytest
+
+from ..harness.template import FACTS, FOLDER, PROXIES, SERVERS
+
+QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
+MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]
+ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies"}
+
+
+def test_every_question_is_asked_in_words():
+    assert list(FACTS["__prompts__"]) == QUESTIONS
+
+
+@pytest.mark.parametrize("menu", MENUS)
+def test_every_choice_has_a_label_and_the_first_is_recommended(menu):
+    labels = dict(FACTS["__prompts__"][menu])
+    assert labels.pop("__prompt__")
+    assert list(labels) == FACTS[menu]
+    first, *others = labels.values()
+    assert "(recommended)" in first
+    assert not any("(recommended)" in label for label in others)
+
+
+@pytest.mark.parametrize(("menu", "table"), ENTRIES.items())
+def test_every_choice_has_an_entry_like_its_siblings(menu, table):
+    assert list(FACTS[table]) == FACTS[menu]
+    first, *others = FACTS[table].values()
+    for entry in others:
+        assert list(entry) == list(first)
+        assert [type(value) for value in entry.values()] == [
+            type(value) for value in first.values()
+        ]
+
+
+def test_every_choice_that_differs_by_files_has_a_folder():
+    for folder in (FOLDER / "variants").iterdir():
+        assert sorted(answer.name for answer in folder.iterdir()) == sorted(FACTS[folder.name])
+    assert set(ENTRIES) <= {folder.name for folder in (FOLDER / "variants").iterdir()}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_legacy_server_says_so_wherever_it_is_offered(server):
+    """In the menu and in the README, each time with what to take instead."""
+    label = FACTS["__prompts__"]["wsgi_server"][server]
+    know = FACTS["_servers"][server]["know"]
+    assert ("legacy" in label) == ("legacy" in know)
+    if "legacy" in label:
+        for text in (label, know):
+            assert any(re.search(rf"\b{other}\b", text) for other in SERVERS if other != server)
+
+
+def test_there_is_a_legacy_server():
+    """Or the test above tests nothing."""
+    assert any("legacy" in label for label in FACTS["__prompts__"]["wsgi_server"].values())
+
+
+@pytest.mark.parametrize("choice", [*SERVERS, *PROXIES])
+def test_descriptions_fit_where_they_are_rendered(choice):
+    entry = (FACTS["_servers"] | FACTS["_proxies"])[choice]
+    assert entry["documentation"].startswith("https://")
+    for text in (entry["good_for"], entry["know"]):
+        assert text and "\n" not in text and not text.endswith("."), "a part of a sentence"
+        assert "|" not in text, "it stands in a table"

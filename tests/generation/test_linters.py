@@ -1,0 +1,83 @@
+"""The linters that people run on such files find nothing: in a generated project, and here."""
+
+from pathlib import Path
+
+import pytest
+
+from ..harness.template import PROXIES, ROOT, SERVERS, generate
+from .conftest import Project, run_tool
+
+
+@pytest.fixture(scope="module")
+def folders(projects: list[Project], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """All projects, and one of each server with the longest names: lines grow with them."""
+    longest = tmp_path_factory.mktemp("longest")
+    return [project.path for project in projects] + [
+        generate(
+            longest / server,
+            project_slug="p" * 40,
+            wsgi_server=server,
+            proxy=PROXIES[number % len(PROXIES)],
+        )
+        for number, server in enumerate(SERVERS)
+    ]
+
+
+def test_ruff(folders: list[Path]):
+    # Each file is checked with the settings of its own project.
+    run_tool("ruff", "check", "--no-cache", "--output-format=concise", *folders)
+    run_tool("ruff", "format", "--check", "--no-cache", *folders)
+
+
+def test_hadolint(folders: list[Path]):
+    run_tool("hadolint", *(folder / "Dockerfile" for folder in folders))
+
+
+def test_yamllint(folders: list[Path]):
+    files = [file for folder in folders for file in folder.rglob("*.y*ml")]
+    run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)
+
+
+def test_compose_schema(folders: list[Path]):
+    files = [file for folder in folders for file in folder.glob("compose*.yaml")]
+    run_tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
+
+
+def test_shellcheck(folders: list[Path]):
+    files = [file for folder in folders for file in folder.rglob("*") if is_shell_script(file)]
+    assert files
+    run_tool("shellcheck", *files)
+
+
+def is_shell_script(file: Path) -> bool:
+    """Say whether a file is meant for a shell, by its name or its first line."""
+    if not file.is_file():
+        return False
+    first, *_ = file.read_bytes().split(b"\n", 1)
+    return file.suffix in (".sh", ".envsh") or (first.startswith(b"#!") and first.endswith(b"sh"))
+
+
+@pytest.fixture(scope="module")
+def own_files() -> list[Path]:
+    """This repository's files, without the template, which is linted as generated."""
+    listed = run_tool("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard")
+    files = [ROOT / name for name in listed.splitlines() if not name.startswith('"{{')]
+    return [file for file in files if file.is_file() and "{{" not in str(file)]
+
+
+def test_own_python(own_files: list[Path]):
+    run_tool("ruff", "check", "--no-cache", "--output-format=concise", ROOT)
+    run_tool("ruff", "format", "--check", "--no-cache", ROOT)
+
+
+def test_own_dockerfiles(own_files: list[Path]):
+    run_tool("hadolint", *(file for file in own_files if file.name == "Dockerfile"))
+
+
+def test_own_shell_scripts(own_files: list[Path]):
+    run_tool("shellcheck", *(file for file in own_files if is_shell_script(file)))
+
+
+def test_own_yaml(own_files: list[Path]):
+    files = [file for file in own_files if file.suffix in (".yaml", ".yml")]
+    run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)

@@ -1,0 +1,106 @@
+"""The pinned requirements, and the package names that would hide what they install."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from ..harness.template import FACTS, FOLDER, PAIRS, PYTHON_VERSIONS, SERVERS
+from .contexts import environment, rendered_answers
+
+VARIANTS = FOLDER / "variants" / "wsgi_server"
+SHARED = [FOLDER / "requirements.txt", FOLDER / "requirements-dev.txt"]
+LOCKS = [*SHARED, *(VARIANTS / server / "server" / "requirements.txt" for server in SERVERS)]
+RESERVED = FACTS["_reserved_package_names"]
+
+# Import names that are not the package's own name.
+IMPORT_NAMES = {
+    "dnspython": "dns",
+    "python-json-logger": "pythonjsonlogger",
+    "zope-event": "zope",
+    "zope-interface": "zope",
+}
+
+
+def pins(lock: Path) -> dict[str, Requirement]:
+    """Return the requirements that a lock pins, by name."""
+    text = re.sub(r"(?m)#.*$", "", lock.read_text(encoding="utf-8")).replace("\\\n", " ")
+    found = {}
+    for line in filter(None, map(str.strip, text.splitlines())):
+        requirement, *hashes = line.split(" --hash=")
+        assert hashes, f"{line} has no hash"
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", hash_.strip()) for hash_ in hashes)
+        pin = Requirement(requirement)
+        found[canonicalize_name(pin.name)] = pin
+    return found
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(FOLDER)))
+def test_every_pin_is_exact_and_comes_from_any_index(lock):
+    assert pins(lock)
+    for pin in pins(lock).values():
+        (specifier,) = pin.specifier
+        assert specifier.operator == "==" and "*" not in specifier.version
+        assert pin.url is None
+    text = lock.read_text(encoding="utf-8")
+    assert "://" not in text
+    assert not re.search(r"(?m)^\s*--?(?!hash=)\w", text), "an option, such as an index"
+
+
+def wanted(requirements: list[str]) -> set[str]:
+    """Return the canonical names of some requirements."""
+    return {canonicalize_name(Requirement(requirement).name) for requirement in requirements}
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_locks_hold_what_the_project_asks_for(server):
+    answers = rendered_answers(wsgi_server=server)
+    source = environment(answers).from_string((FOLDER / "pyproject.toml").read_text("utf-8"))
+    pyproject = tomllib.loads(source.render(cookiecutter=answers))
+    groups = pyproject["dependency-groups"]
+    asked = [pyproject["project"]["dependencies"], groups["dev"], groups["server"]]
+    locks = [*SHARED, VARIANTS / server / "server" / "requirements.txt"]
+    for requirements, lock in zip(asked, locks, strict=True):
+        assert wanted(requirements) <= set(pins(lock))
+        for requirement in map(Requirement, requirements):
+            (specifier,) = pins(lock)[canonicalize_name(requirement.name)].specifier
+            assert requirement.specifier.contains(specifier.version)
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_what_is_installed_together_agrees(server):
+    """No package stands in two locks with different versions: pip refuses that."""
+    found: dict[str, str] = {}
+    for lock in [*SHARED, VARIANTS / server / "server" / "requirements.txt"]:
+        for name, pin in pins(lock).items():
+            assert found.setdefault(name, str(pin.specifier)) == str(pin.specifier), name
+
+
+def test_reserved_names_are_sorted_and_lower_case():
+    assert sorted(set(RESERVED)) == RESERVED
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in RESERVED)
+
+
+def test_no_package_can_hide_a_dependency():
+    """What an installed package is imported as is no name for the application."""
+    for lock in LOCKS:
+        for name in pins(lock):
+            imported = IMPORT_NAMES.get(name, name.replace("-", "_"))
+            assert imported in RESERVED, f"{name}, in {lock.relative_to(FOLDER)}"
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=str)
+def test_no_package_can_hide_a_module_of_the_project(pair, make_project):
+    project = make_project(pair, PYTHON_VERSIONS[0])
+    folders = {path.name for path in project.path.iterdir() if path.is_dir()} - {"secrets"}
+    # Python and pytest import these by their file's name alone.
+    modules = {
+        path.stem
+        for folder in ("server", "tests")
+        for path in (project.path / folder).rglob("*.py")
+        if path.stem.isidentifier() and path.stem != "__init__"
+    }
+    assert folders | modules <= set(RESERVED)

@@ -1,0 +1,145 @@
+"""What is in the generated projects, whatever was chosen."""
+
+import ast
+import re
+import tomllib
+
+import pytest
+import yaml
+
+from ..harness.template import FACTS, FOLDER, LICENSES, generate, template_files
+from .conftest import Project
+from .names import OWN_DIRECTIVE, foreign_names
+
+# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none.
+JINJA = re.compile(r"\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
+
+
+def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project):
+    chosen = {
+        "wsgi_server": project.pair.server,
+        "proxy": project.pair.proxy,
+        "license": LICENSES[0],
+    }
+    expected = {"secrets/secret_key"}
+    for path in template_files():
+        name = path.relative_to(FOLDER).as_posix()
+        name = name.replace("{{cookiecutter.package_name}}", "my_flask_service")
+        if name.startswith("variants/"):
+            _, question, answer, name = name.split("/", 3)
+            if answer != chosen[question]:
+                continue
+        expected.add(name)
+    # Beside the key, the secrets folder may hold an empty file for secrets that are not used.
+    assert set(project.files()) - {"secrets/none"} == expected
+
+
+def test_the_folders_say_who_does_what(project: Project):
+    folders = {path.name for path in project.path.iterdir() if path.is_dir()}
+    assert folders == {"src", "server", "proxy", "tests", "secrets"}
+    files = project.files()
+    assert {"Dockerfile", "compose.yaml", "README.md", "LICENSE", "pyproject.toml"} <= set(files)
+    assert {"server/start.py", "server/healthcheck.py", "server/requirements.txt"} <= set(files)
+
+
+def test_nothing_of_the_template_is_left(project: Project):
+    for name, path in project.files().items():
+        assert not JINJA.search(name)
+        # Flask's own templates are Jinja too.
+        if not re.fullmatch(r"src/[^/]+/templates/.*", name):
+            found = JINJA.search(path.read_text(encoding="utf-8"))
+            assert not found, f"{name} holds {found[0]!r}"
+
+
+def test_nothing_mentions_a_choice_that_was_not_made(project: Project):
+    names = foreign_names(project.pair.server, project.pair.proxy)
+    for name, path in project.files().items():
+        for line in [name, *path.read_text(encoding="utf-8").splitlines()]:
+            found = names.search(line)
+            assert not found or OWN_DIRECTIVE.search(line), f"{name} mentions {found[0]}: {line}"
+
+
+@pytest.mark.parametrize("license", LICENSES)
+def test_the_licence_is_the_chosen_one(license, tmp_path):
+    project = generate(tmp_path, license=license, author_name="Ada Lovelace")
+    text = (project / "LICENSE").read_text(encoding="utf-8")
+    variant = (FOLDER / "variants" / "license" / license / "LICENSE").read_text(encoding="utf-8")
+    assert text == variant.replace("{{ cookiecutter.author_name }}", "Ada Lovelace")
+
+
+def test_text_files_are_plain(project: Project):
+    for name, path in project.files().items():
+        content = path.read_bytes()
+        assert b"\r" not in content, f"{name} has a carriage return"
+        assert not content or content.endswith(b"\n"), f"{name} ends in the middle of a line"
+        assert not re.search(rb"[ \t]\n", content), f"{name} has blanks at the end of a line"
+
+
+def test_files_have_the_modes_of_the_templates_files(project: Project):
+    """Those that the clone gave them; none of them needs to be executable."""
+    usual = (FOLDER / "README.md").stat().st_mode
+    for name, path in project.files().items():
+        if not name.startswith("secrets/"):
+            assert path.stat().st_mode == usual, name
+
+
+def test_python_files_compile(project: Project):
+    for name, path in project.files().items():
+        if path.suffix == ".py":
+            ast.parse(path.read_text(encoding="utf-8"), filename=name)
+
+
+def test_pyproject_says_what_was_asked(project: Project):
+    data = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
+    about = data["project"]
+    assert about["name"] == project.path.name == "my-flask-service"
+    assert about["description"] == FACTS["description"]
+    assert about["authors"] == [{"name": FACTS["author_name"], "email": FACTS["author_email"]}]
+    assert about["requires-python"] == f">={project.python_version}"
+    requirement = FACTS["_servers"][project.pair.server]["requirement"]
+    assert data["dependency-groups"]["server"] == requirement.split()
+
+
+def test_the_page_says_what_was_asked(project: Project):
+    (about,) = project.path.glob("src/*/about.toml")
+    assert tomllib.loads(about.read_text(encoding="utf-8")) == {
+        "PROJECT_NAME": FACTS["project_name"],
+        "DESCRIPTION": FACTS["description"],
+        "SERVED_BY": FACTS["_servers"][project.pair.server]["title"],
+        "BEHIND": FACTS["_proxies"][project.pair.proxy]["title"],
+    }
+
+
+def test_images_are_the_chosen_ones(project: Project):
+    dockerfile = (project.path / "Dockerfile").read_text(encoding="utf-8")
+    server = FACTS["_servers"][project.pair.server]
+    proxy = FACTS["_proxies"][project.pair.proxy]
+    arguments = dict(re.findall(r"^ARG (\w+)=(.+)$", dockerfile, re.MULTILINE))
+    assert arguments["PYTHON_IMAGE"] == f"python:{project.python_version}-slim-trixie"
+    assert arguments[proxy["image_argument"]] == proxy["image"]
+    assert f"\nSTOPSIGNAL {server['stop_signal']}\n" in dockerfile
+    commands = [ast.literal_eval(text) for text in re.findall(r"^CMD (\[.*\])$", dockerfile, re.M)]
+    assert server["command"] in commands
+    assert proxy["command"] in commands
+    # Files that the command names are there.
+    for word in server["command"]:
+        if (file := word.removeprefix("file:")).startswith("server/"):
+            assert (project.path / file).is_file(), f"the command names {file}, which is missing"
+
+
+def test_compose_file_runs_the_pair(project: Project):
+    compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
+    assert compose["name"] == project.path.name
+    assert set(compose["services"]) == {"app", "proxy"}
+
+
+def test_settings_are_explained(project: Project):
+    """Each setting that the compose file takes stands in .env.example, and the other way round."""
+    compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
+    taken = set(re.findall(r"\$\{(\w+)", (project.path / "compose.yaml").read_text()))
+    for service in compose["services"].values():
+        environment = service["environment"]
+        taken |= {name for name in environment if environment[name] is None}
+        taken |= {name for name in service["build"]["args"] if isinstance(name, str)}
+    explained = re.findall(r"^# ?([A-Z_]+)=", (project.path / ".env.example").read_text(), re.M)
+    assert set(explained) == taken

@@ -1,0 +1,107 @@
+"""The template's own rules: little Jinja, all of it used, and one source for what a choice is."""
+
+import itertools
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+from jinja2 import nodes
+
+from ..harness.template import FACTS, FOLDER, LICENSES, PAIRS, PYTHON_VERSIONS, ROOT, template_files
+from .contexts import environment, rendered_answers
+from .names import CHOICES, OWN_DIRECTIVE, foreign_names
+
+RENDERED = [
+    path
+    for path in template_files()
+    if not any(
+        fnmatch(path.relative_to(FOLDER).as_posix(), kept) for kept in FACTS["_copy_without_render"]
+    )
+]
+
+
+@pytest.fixture(scope="module")
+def matrix() -> list[dict]:
+    """Return what the template is rendered with, for every combination of choices."""
+    return [
+        rendered_answers(
+            wsgi_server=pair.server,
+            proxy=pair.proxy,
+            python_version=python_version,
+            license=license,
+        )
+        for pair, python_version, license in itertools.product(PAIRS, PYTHON_VERSIONS, LICENSES)
+    ]
+
+
+def mark_branches(tree: nodes.Template) -> set[str]:
+    """Make each branch of ``tree`` write a mark when it is taken; return all marks."""
+    marks = set()
+
+    def mark(branch: list[nodes.Node], name: str) -> None:
+        marks.add(name)
+        branch.insert(0, nodes.Output([nodes.TemplateData(name)]))
+
+    for number, node in enumerate(tree.find_all((nodes.If, nodes.For)), start=1):
+        name = f"{type(node).__name__} {number} in line {node.lineno}"
+        # A loop's "else" is what runs without any items.
+        mark(node.body, f"<{name}, taken>")
+        mark(node.else_, f"<{name}, not taken>")
+    assert not any(tree.find_all(nodes.CondExpr)), "write {% if %}: its branches can be followed"
+    return marks
+
+
+def test_every_branch_is_reached(matrix):
+    """A condition that is always true, or never, is no condition."""
+    missed = []
+    for path in (*RENDERED, *(ROOT / "hooks").glob("*.py")):
+        jinja = environment(matrix[0])
+        tree = jinja.parse(path.read_text(encoding="utf-8"))
+        marks = mark_branches(tree)
+        if not marks:
+            continue
+        template = jinja.template_class.from_code(jinja, jinja.compile(tree), jinja.globals)
+        rendered = "".join(template.render(cookiecutter=answers) for answers in matrix)
+        missed += [f"{path.relative_to(ROOT)} {mark}" for mark in marks if mark not in rendered]
+    assert not missed
+
+
+def test_jinja_statements_are_few():
+    """At most one line in twenty; locks and licences, which nobody writes, do not count."""
+    lines = [
+        line
+        for path in RENDERED
+        if not path.name.startswith("requirements") and path.name != "LICENSE"
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    statements = [line for line in lines if "{%" in line]
+    assert len(statements) <= len(lines) * 0.05
+
+
+def test_modules_of_the_application_need_no_jinja():
+    for path in (FOLDER / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "{{" not in text and "{%" not in text, path
+
+
+def own_choice(path: Path) -> list[str]:
+    """Return the choice that a file belongs to, if it is a variant of one."""
+    parts = path.relative_to(ROOT).parts
+    return [parts[3]] if "variants" in parts and parts[3] in CHOICES else []
+
+
+def one_source_files() -> list[Path]:
+    """Return the files that may not know any server or proxy by name."""
+    found = [*template_files(), *(ROOT / "hooks").glob("*.py")]
+    for folder in (ROOT / "tests" / "harness", ROOT / "tests" / "generation", ROOT / ".github"):
+        found += [path for path in folder.rglob("*") if path.suffix in (".py", ".yml")]
+    # A licence may be called after the foundation that a product comes from.
+    return [path for path in found if path.name != "LICENSE"]
+
+
+@pytest.mark.parametrize("path", one_source_files(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_its_entry_and_its_folder_know_a_choice(path):
+    names = foreign_names(*own_choice(path))
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        found = names.search(line)
+        assert not found or OWN_DIRECTIVE.search(line), f"line {number} names {found[0]}: {line}"

@@ -1,0 +1,152 @@
+"""`make run`: generate a service, start it, and show that it answers.
+
+With a Docker engine, or where one can be had, the pair runs in containers. Elsewhere the generated
+application runs on the chosen server in a virtual environment, without its proxy.
+"""
+
+import argparse
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import requests
+
+from tests.engine import EngineError, environment
+
+from .stack import prepare_engine
+from .template import FACTS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, generate
+from .venv import make
+
+# Where the generated projects go: one folder a pair, ignored by git.
+FOLDER = ROOT / ".run"
+
+
+def say(line: str) -> None:
+    """Tell the user what happens."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def make_project(server: str, proxy: str, python_version: str) -> Path:
+    """Generate the pair's project, over an earlier one, whose secret stays."""
+    slug = f"run-{server}-{proxy}".replace("_", "-")
+    return generate(
+        FOLDER,
+        overwrite_if_exists=True,
+        project_name=f"{FACTS['_servers'][server]['title']} behind {FACTS['_proxies'][proxy]['title']}",
+        project_slug=slug,
+        package_name="demo",
+        wsgi_server=server,
+        proxy=proxy,
+        python_version=python_version,
+    )
+
+
+def run_in_containers(project: Path) -> None:
+    """Build and start the pair, and show what answers. Raises SystemExit if nothing does."""
+    if subprocess.run(
+        ["docker", "compose", "up", "--build", "--wait"], cwd=project, check=False
+    ).returncode:
+        subprocess.run(["docker", "compose", "logs", "--tail", "30"], cwd=project, check=False)
+        raise SystemExit(f"The pair did not start. Its logs stand above; its files in {project}.")
+    address = subprocess.run(
+        ["docker", "compose", "port", "proxy", "8080"],
+        cwd=project,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
+    show(f"http://{address}/")
+    say(f"Files:  {project}\nStop:   make stop")
+
+
+def run_in_venv(project: Path, server: str) -> None:
+    """Serve the generated application from here until it is interrupted."""
+    folder = project / ".venv"
+    say("Installing the application and its server …")
+    make(folder, project / "requirements.txt", project / "server" / "requirements.txt")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {
+        "PATH": f"{folder / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(project / "src"),
+        "SECRET_KEY_FILE": str(project / "secrets" / "secret_key"),
+        "PORT": str(port),
+        # There is no proxy here whose word could be taken.
+        "FORWARDED_FOR_HOPS": "0",
+        "FORWARDED_PROTO_HOPS": "0",
+        "FORWARDED_HOST_HOPS": "0",
+    }
+    process = subprocess.Popen(
+        [folder / "bin" / "python", "server/start.py", *FACTS["_servers"][server]["command"]],
+        cwd=project,
+        env=os.environ | settings,
+    )
+    try:
+        show(f"http://127.0.0.1:{port}/", running=process)
+        say("Stop:   Ctrl-C")
+        process.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def show(url: str, running: subprocess.Popen | None = None) -> None:
+    """Print what answers at ``url`` within some seconds. Raises SystemExit if nothing does."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            answer = requests.get(url, timeout=5)
+            break
+        except requests.ConnectionError:
+            if time.monotonic() > deadline or (running and running.poll() is not None):
+                raise SystemExit(f"Nothing answers at {url}: the reason stands above.") from None
+            time.sleep(0.1)  # between two attempts; the answer ends the wait
+    (pair,) = [line for line in answer.text.splitlines() if "served by" in line]
+    say(f"\nURL:    {url}\nAnswer: {answer.status_code}, {pair.split('>')[1].split('<')[0]}")
+    say(f"Proxy:  {answer.headers.get('Server', 'none')}")
+    if answer.status_code != 200:
+        raise SystemExit("That is not what it should answer.")
+
+
+def stop() -> None:
+    """Stop every pair that was started here, and remove its containers."""
+    reach = environment()
+    if reach is None:
+        say("No Docker engine runs, so nothing does.")
+        return
+    os.environ.update(reach)
+    for project in sorted(FOLDER.glob("*/compose.yaml")):
+        subprocess.run(["docker", "compose", "down"], cwd=project.parent, check=True)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="make run", description=__doc__)
+    parser.add_argument("server", nargs="?", choices=SERVERS, default=SERVERS[0])
+    parser.add_argument("proxy", nargs="?", choices=PROXIES, default=PROXIES[0])
+    parser.add_argument("--python-version", choices=PYTHON_VERSIONS, default=PYTHON_VERSIONS[0])
+    parser.add_argument("--stop", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.stop:
+        stop()
+        return
+    started = time.monotonic()
+    project = make_project(chosen.server, chosen.proxy, chosen.python_version)
+    try:
+        prepare_engine([chosen.python_version], [chosen.proxy])
+    except EngineError as error:
+        say(f"No Docker engine: {error}\nServing the application without its proxy instead.")
+        run_in_venv(project, chosen.server)
+        return
+    run_in_containers(project)
+    say(f"Took:   {time.monotonic() - started:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
