@@ -207,8 +207,9 @@ def _build(docker: Docker, stand_in: StandIn) -> None:
         "NEWER_SUITE": NEWER_SUITE,
         "ARCHIVE": archive.main,
         "SECURITY_ARCHIVE": archive.security or "",
-        "PIP_INDEX_URL": os.environ.get("PIP_INDEX_URL", "https://pypi.org/simple"),
     }
+    if index := os.environ.get("PIP_INDEX_URL"):
+        arguments["PIP_INDEX_URL"] = index
     labels = {
         "stand-in": f"in place of the official {stand_in.image}, made from Debian packages",
         "stand-in.recipe": stand_in.key,

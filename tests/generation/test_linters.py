@@ -1,5 +1,6 @@
 """The linters that people run on such files find nothing: in a generated project, and here."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,9 +61,10 @@ def is_shell_script(file: Path) -> bool:
 @pytest.fixture(scope="module")
 def own_files() -> list[Path]:
     """This repository's files, without the template, which is linted as generated."""
-    listed = run_tool("git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard")
-    files = [ROOT / name for name in listed.splitlines() if not name.startswith('"{{')]
-    return [file for file in files if file.is_file() and "{{" not in str(file)]
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    files = [ROOT / name for name in listed.split("\0") if name and not name.startswith("{{")]
+    return [file for file in files if file.is_file()]
 
 
 def test_own_python(own_files: list[Path]):

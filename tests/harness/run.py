@@ -32,10 +32,11 @@ def say(line: str) -> None:
 def make_project(server: str, proxy: str, python_version: str) -> Path:
     """Generate the pair's project, over an earlier one, whose secret stays."""
     slug = f"run-{server}-{proxy}".replace("_", "-")
+    titles = FACTS["_servers"][server]["title"], FACTS["_proxies"][proxy]["title"]
     return generate(
         FOLDER,
         overwrite_if_exists=True,
-        project_name=f"{FACTS['_servers'][server]['title']} behind {FACTS['_proxies'][proxy]['title']}",
+        project_name=" behind ".join(titles),
         project_slug=slug,
         package_name="demo",
         wsgi_server=server,

@@ -41,8 +41,8 @@ def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
 def generate(into: Path, *, overwrite_if_exists: bool = False, **answers: str) -> Path:
     """Generate a project below the folder ``into``, as `cookiecutter --no-input` does.
 
-    Returns the project's folder. Raises cookiecutter.exceptions.CookiecutterException when the hooks
-    refuse the answers.
+    Returns the project's folder. Raises cookiecutter.exceptions.CookiecutterException when the
+    hooks refuse the answers.
     """
     into.mkdir(parents=True, exist_ok=True)
     return Path(
