@@ -110,7 +110,7 @@ def show(url: str, running: subprocess.Popen | None = None) -> None:
             time.sleep(0.1)  # between two attempts; the answer ends the wait
     (pair,) = [line for line in answer.text.splitlines() if "served by" in line]
     say(f"\nURL:    {url}\nAnswer: {answer.status_code}, {pair.split('>')[1].split('<')[0]}")
-    say(f"Proxy:  {answer.headers.get('Server', 'none')}")
+    say(f"Proxy:  {'none' if running else answer.headers['Server']}")
     if answer.status_code != 200:
         raise SystemExit("That is not what it should answer.")
 

@@ -32,6 +32,11 @@ class Pair:
 PAIRS = [Pair(server, proxy) for server in SERVERS for proxy in PROXIES]
 
 
+def has_processes(server: str) -> bool:
+    """Say whether a server has worker processes; the others run one process a container."""
+    return not FACTS["_servers"][server]["processes"].startswith("not used")
+
+
 def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
     """Return the images that the Dockerfiles of these choices start from."""
     pythons = [f"python:{version}-slim-trixie" for version in python_versions]

@@ -1,7 +1,10 @@
 """Views that show what the application is given, and that misbehave on request."""
 
 import hashlib
+import os
 import time
+from pathlib import Path
+from uuid import uuid4
 
 from flask import Blueprint, Response, request
 
@@ -38,6 +41,28 @@ def empty() -> tuple[str, int]:
 def fail() -> str:
     """Raise."""
     raise RuntimeError("the probe fails on request")
+
+
+# Each process that loads the application leaves its mark.
+Path(f"/tmp/loaded-by-{os.getpid()}").touch()
+
+
+@blueprint.get("/processes")
+def processes() -> list[int]:
+    """Say which processes loaded the application."""
+    return [int(mark.name.rpartition("-")[2]) for mark in Path("/tmp").glob("loaded-by-*")]
+
+
+@blueprint.get("/meet/<name>")
+def meet(name: str) -> tuple[str, int]:
+    """Wait until another request of that name is here too."""
+    Path(f"/tmp/{name}-{uuid4().hex}").touch()
+    deadline = time.monotonic() + 1.5
+    while len(list(Path("/tmp").glob(f"{name}-*"))) < 2:
+        if time.monotonic() > deadline:
+            return "alone", 500
+        time.sleep(0.02)
+    return "met", 200
 
 
 @blueprint.get("/slow/<name>")

@@ -5,6 +5,7 @@ container instead, with the reason in the log and a status other than 0.
 """
 
 import os
+import shutil
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -19,5 +20,7 @@ os.environ.update(
     SERVER_FOLDER=str(Path(__file__).parent),
     SOURCE_FOLDER=os.environ["PYTHONPATH"],
 )
-HTTPD = "/usr/sbin/apache2"
-os.execv(HTTPD, [HTTPD, "-f", f"{os.environ['SERVER_FOLDER']}/httpd.conf", "-DFOREGROUND"])
+httpd = shutil.which("apache2", path=os.environ["PATH"] + ":/usr/sbin")
+if httpd is None:
+    raise SystemExit("Apache httpd is not installed here: install Debian's apache2-bin.")
+os.execv(httpd, [httpd, "-f", f"{os.environ['SERVER_FOLDER']}/httpd.conf", "-DFOREGROUND"])

@@ -1,0 +1,113 @@
+"""Settings mean the same on every server: .env.example's, one by one."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+import requests
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import has_processes
+
+pytestmark = pytest.mark.disruptive
+
+CHANGED = {
+    "PORT": "9000",
+    "WEB_CONCURRENCY": "2",
+    "WEB_THREADS": "2",
+    "REQUEST_TIMEOUT": "2",
+    "MAX_CONTENT_LENGTH": "1000",
+    "TRUSTED_HOSTS": "good.example,.also.example",
+    "LOG_LEVEL": "debug",
+    "FORWARDED_FOR_HOPS": "0",
+}
+
+
+@pytest.fixture(scope="module")
+def changed(stack: Stack) -> Iterator[Stack]:
+    """The stack with other settings, and a fresh log."""
+    with pytest.MonkeyPatch.context() as environ:
+        for name, value in CHANGED.items():
+            environ.setenv(name, value)
+        stack.compose("up --wait --no-build --force-recreate")
+        yield stack
+    stack.compose("up --wait --no-build --force-recreate")
+
+
+def ask(stack: Stack, method: str = "GET", path: str = "/", host: str = "good.example", **more):
+    return stack.request(method, path, headers={"Host": host}, **more)
+
+
+def test_port(changed: Stack):
+    assert ask(changed).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [("good.example", 200), ("sub.also.example", 200), ("evil.example", 400), ("127.0.0.1", 400)],
+)
+def test_trusted_hosts(changed: Stack, host: str, status: int):
+    assert ask(changed, host=host).status_code == status
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_max_content_length(changed: Stack, chunked: bool):
+    for size, status in ((1000, 200), (1001, 413)):
+        body = bytes(size)
+        answer = ask(changed, "POST", "/probe/upload", data=iter([body]) if chunked else body)
+        assert answer.status_code == status
+
+
+def test_request_timeout(changed: Stack):
+    assert ask(changed, path="/probe/slow/too-slow").status_code == 504
+    assert ask(changed).status_code == 200
+
+
+def test_processes(changed: Stack):
+    """As many as asked for load the application, where the server has worker processes."""
+    workers = 2 if has_processes(changed.pair.server) else 0
+    # Process 1 is the server itself, which loads it where it has no workers.
+    wait_until(
+        lambda: len(set(ask(changed, path="/probe/processes").json()) - {1}) == workers, timeout=10
+    )
+
+
+def test_requests_are_served_side_by_side(changed: Stack):
+    url = f"{changed.url}/probe/meet/{uuid4().hex}"
+    with ThreadPoolExecutor() as pool:
+        answers = list(
+            pool.map(lambda _: requests.get(url, headers={"Host": "good.example"}, timeout=9), "ab")
+        )
+    assert [answer.text for answer in answers] == ["met", "met"]
+
+
+def test_forwarded_hops(changed: Stack):
+    """With no hop to trust, the client is whoever connects: the proxy."""
+    proxy = changed.container("proxy").attrs["NetworkSettings"]["Networks"]
+    told = ask(changed, path="/probe/request").json()
+    assert told["address"] == proxy[f"{changed.name}_default"]["IPAddress"]
+
+
+def test_log_level(changed: Stack):
+    """Health checks are logged, by debug."""
+    lines = changed.container("app").logs().decode().splitlines()
+    entries = [json.loads(line) for line in lines if '"/health/live"' in line]
+    assert entries
+    assert {entry["level"] for entry in entries} == {"DEBUG"}
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("SECRET_KEY_FILE=", "No secret key"),
+        ("SECRET_KEY_FILE=/nowhere", "/nowhere, which cannot be read"),
+        ("MAX_CONTENT_LENGTH=ten", "MAX_CONTENT_LENGTH must be a whole number"),
+        ("WEB_THREADS=0", "WEB_THREADS must be a whole number above 0"),
+    ],
+)
+def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):
+    with pytest.raises(Exception, match="returned") as failed:
+        stack.compose(f"run --rm --no-deps --env {setting} app")
+    assert told in str(failed.value)
