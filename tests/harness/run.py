@@ -6,6 +6,7 @@ application runs on the chosen server in a virtual environment, without its prox
 
 import argparse
 import os
+import platform
 import socket
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import requests
 
-from tests.engine import EngineError, environment
+from tests.engine import EngineError, ensure, environment
 
 from .stack import prepare_engine
 from .template import FACTS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, generate
@@ -140,11 +141,15 @@ def main() -> None:
     started = time.monotonic()
     project = make_project(chosen.server, chosen.proxy, chosen.python_version)
     try:
-        prepare_engine([chosen.python_version], [chosen.proxy])
+        ensure()
     except EngineError as error:
-        say(f"No Docker engine: {error}\nServing the application without its proxy instead.")
+        say(f"Without its proxy, and on Python {platform.python_version()}: {error}.")
         run_in_venv(project, chosen.server)
         return
+    try:
+        prepare_engine([chosen.python_version], [chosen.proxy])
+    except EngineError as error:
+        raise SystemExit(f"The base images cannot be had: {error}.") from error
     run_in_containers(project)
     say(f"Took:   {time.monotonic() - started:.0f} s")
 
