@@ -38,8 +38,8 @@ generation: .venv/ready ## run the tests that need no Docker
 engine-stop: ## stop the private engine, where the tests started one
 	python3 -m tests.engine down
 
-locks: .venv/ready ## pin the newest releases of all requirements, with hashes
-	$(PYTHON) -m tests.harness.locks
+locks: .venv/ready ## pin the newest releases of all requirements, with hashes; SERVER=name: that one's
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.harness.locks $(SERVER)
 
 clean: stop ## remove what the other targets made in this folder
 	rm -rf .run .venv

@@ -1,5 +1,7 @@
 """Pin the newest releases of all requirements, with hashes: `make locks`.
 
+`make locks SERVER=granian` pins that server's alone, and leaves the others as they are.
+
 Each server's project is generated and locked by the commands that its own README gives, so that
 what the template ships is what its users get when they lock again.
 """
@@ -41,18 +43,23 @@ def lock(project: Path, file: str, into: Path) -> None:
     (into / file).write_text(text.replace(" --upgrade --quiet", ""), encoding="utf-8")
 
 
-def main() -> None:
-    """Lock what all projects share, then each server's requirements, then the tests' own tools."""
-    for number, server in enumerate(SERVERS):
+def main(servers: list[str]) -> None:
+    """Lock what all projects share, then each server's requirements, then the tests' own tools.
+
+    With ``servers``, lock only theirs.
+    """
+    for number, server in enumerate(servers or SERVERS):
         print(f"{server} …", file=sys.stderr)
         with TemporaryDirectory() as scratch:
             project = generate(
                 Path(scratch), project_slug=SLUG, wsgi_server=server, python_version=OLDEST
             )
-            if number == 0:
+            if number == 0 and not servers:
                 lock(project, "requirements.txt", FOLDER)
                 lock(project, "requirements-dev.txt", FOLDER)
             lock(project, "server/requirements.txt", FOLDER / "variants" / "wsgi_server" / server)
+    if servers:
+        return
     subprocess.run(
         [
             *("uv", "pip", "compile", "--group", "test", "--universal", "--python-version", "3.11"),
@@ -70,4 +77,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
