@@ -1,6 +1,6 @@
 """Pin the newest releases of all requirements, with hashes: `make locks`.
 
-`make locks SERVER=granian` pins that server's alone, and leaves the others as they are.
+`make locks SERVER=name` pins that server's alone, and leaves the others as they are.
 
 Each server's project is generated and locked by the commands that its own README gives, so that
 what the template ships is what its users get when they lock again.
