@@ -37,6 +37,15 @@ def empty() -> tuple[str, int]:
     return "", 204
 
 
+@blueprint.get("/cookies")
+def cookies() -> Response:
+    """Set two cookies."""
+    answer = Response("two\n")
+    answer.set_cookie("first", "1")
+    answer.set_cookie("second", "2")
+    return answer
+
+
 @blueprint.get("/fail")
 def fail() -> str:
     """Raise."""

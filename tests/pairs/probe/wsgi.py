@@ -1,8 +1,11 @@
 """Takes the place of the project's own wsgi.py, to add the probe's views to its application."""
 
 import probe
+import recorder
 
 from . import create_app
 
 app = create_app()
 app.register_blueprint(probe.blueprint)
+app.register_blueprint(recorder.blueprint)
+app.wsgi_app = recorder.Recorder(app.wsgi_app)

@@ -1,0 +1,85 @@
+"""What no HTTP library sends: bytes as they are, to the proxy's published port."""
+
+import socket
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import Message
+from http.client import HTTPException, HTTPResponse
+from io import BytesIO
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One well-framed answer."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+@dataclass
+class Exchange:
+    """What came back: the well-framed answers in order, and what was left after them."""
+
+    replies: list[Reply] = field(default_factory=list)
+    rest: bytes = b""
+    closed: bool = False
+
+    @property
+    def statuses(self) -> list[int]:
+        """The answers' statuses, in order."""
+        return [reply.status for reply in self.replies]
+
+
+def exchange(port: int, data: bytes, *, methods: tuple[str, ...] = (), wait: float = 3) -> Exchange:
+    """Send ``data`` on a new connection, and return what comes until the other side closes it.
+
+    ``methods`` are those of the requests, where it matters: an answer to HEAD has no body. Where
+    nothing comes for ``wait`` seconds the sending half is closed, and after as long again the rest.
+    """
+    raw, closed = _talk(port, data, wait)
+    found = Exchange(closed=closed)
+    stream = _Stream(raw)
+    while (start := stream.tell()) < len(raw):
+        response = HTTPResponse(stream, method=(*methods[len(found.replies) :], "GET")[0])  # type: ignore[arg-type]
+        try:
+            response.begin()
+            body = response.read()
+        except (HTTPException, ValueError):
+            found.rest = raw[start:]
+            break
+        found.replies.append(Reply(response.status, response.headers, body))
+    return found
+
+
+def _talk(port: int, data: bytes, wait: float) -> tuple[bytes, bool]:
+    """Return all that comes back, and whether the other side closed the connection by itself."""
+    received = bytearray()
+    half_closed = False
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
+        with suppress(OSError):  # refused before it was sent whole: the answer says why
+            connection.sendall(data)
+        while True:
+            try:
+                part = connection.recv(65536)
+            except TimeoutError:
+                if half_closed:
+                    return bytes(received), False
+                half_closed = True
+                connection.shutdown(socket.SHUT_WR)
+                continue
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                return bytes(received), not half_closed
+            received += part
+
+
+class _Stream(BytesIO):
+    """Bytes in the place of a socket, for http.client to read answer after answer from."""
+
+    def makefile(self, mode: str) -> "_Stream":
+        return self
+
+    def close(self) -> None:
+        """Stay open: HTTPResponse closes its file at each answer's end."""

@@ -1,0 +1,72 @@
+"""Keeps what the server gave to the application, before the application looks at it."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from io import BytesIO
+from pathlib import Path
+
+from flask import Blueprint, request
+from werkzeug.exceptions import ClientDisconnected
+from werkzeug.wsgi import get_input_stream
+
+# One for all processes of the container.
+SEEN = Path("/tmp/seen.jsonl")
+# Asking what was seen, and the container's own health check.
+IGNORED = ("/probe/seen", "/health/live")
+
+blueprint = Blueprint("recorder", __name__, url_prefix="/probe")
+
+
+class Recorder:
+    """WSGI middleware that writes down each request, with the hash of an echo's body."""
+
+    def __init__(self, app: Callable) -> None:
+        self.app = app
+
+    def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if path not in IGNORED:
+            seen = {
+                "method": environ["REQUEST_METHOD"],
+                "path": path,
+                "query": environ.get("QUERY_STRING", ""),
+                "headers": {name: environ[name] for name in environ if name.startswith("HTTP_")},
+            }
+            if path.startswith("/probe/echo/"):
+                seen["sha256"] = self.hash_of_body(environ)
+            file = os.open(SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            os.write(file, (json.dumps(seen) + "\n").encode())
+            os.close(file)
+        return self.app(environ, start_response)
+
+    @staticmethod
+    def hash_of_body(environ: dict) -> str | None:
+        """Read the body and put it back; None where it is cut off."""
+        try:
+            body = get_input_stream(environ).read()
+        except (ClientDisconnected, OSError):
+            return None
+        environ["wsgi.input"] = BytesIO(body)
+        environ["wsgi.input_terminated"] = True
+        return hashlib.sha256(body).hexdigest()
+
+
+@blueprint.get("/seen")
+def seen() -> dict[str, object]:
+    """Return what was recorded after a place in the record, and where the record ends now."""
+    with SEEN.open("ab+") as file:
+        file.seek(int(request.args["after"]))
+        lines = file.readlines()
+        return {
+            "question": request.args["question"],
+            "requests": [json.loads(line) for line in lines],
+            "end": file.tell(),
+        }
+
+
+@blueprint.route("/echo/<path:name>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
+def echo(name: str) -> dict[str, object]:
+    """Answer with the name that was asked for."""
+    return {"name": name, "sha256": hashlib.sha256(request.get_data()).hexdigest()}

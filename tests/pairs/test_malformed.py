@@ -1,0 +1,233 @@
+"""Requests that are not HTTP, or an odd one: refused, or read in the one way that there is."""
+
+import pytest
+
+from tests.harness.stack import Stack
+from tests.pairs.witness import CLOSED, FIRST, Probe, check, request
+
+REFUSED = frozenset({400})
+EITHER = frozenset({200, 400})
+TAKEN = frozenset({200})
+LINE = f"GET {FIRST} HTTP/1.1"
+
+
+def get(*headers: str | bytes, line: str | bytes = LINE, host: str = "Host: localhost") -> bytes:
+    """Return a GET request's bytes."""
+    return request(*headers, line=line, host=host)
+
+
+# --- Lines and characters ---
+
+MALFORMED_HEADERS: dict[str, bytes] = {
+    "bare-CR-in-value": b"X-A: b\rX-C: d",
+    "bare-CR-at-the-end": b"X-A: b\r\rX-C: d",
+    "NUL-in-value": b"X-A: b\x00c",
+    "NUL-in-name": b"X-\x00A: b",
+    "no-colon": b"X-A",
+    "no-name": b": b",
+    "space-before-colon": b"X-A : b",
+    "tab-before-colon": b"X-A\t: b",
+    "space-in-name": b"X A: b",
+    "control-character-in-name": b"X-\x01A: b",
+}
+
+LINES = (
+    [Probe(id, get(line), REFUSED) for id, line in MALFORMED_HEADERS.items()]
+    + [
+        Probe(id, get(line), EITHER)
+        for id, line in {
+            # nginx leaves headers with such names out, httpd refuses what is no token.
+            "parenthesis-in-name": b"X-(A): b",
+            "quote-in-name": b'X-"A": b',
+            "at-in-name": b"X-@A: b",
+            "umlaut-in-name": b"X-\xc3\xa4: b",
+            "slash-in-name": b"X/A: b",
+            # nginx passes control characters on, as RFC 9110 5.5 lets it.
+            "SOH-in-value": b"X-A: b\x01c",
+            "DEL-in-value": b"X-A: b\x7fc",
+            "ESC-in-value": b"X-A: b\x1b[31mc",
+            "BEL-in-value": b"X-A: b\x07c",
+            # httpd unfolds, nginx refuses.
+            "folded-value": b"X-A: b\r\n c",
+            "folded-with-tab": b"X-A: b\r\n\tc",
+            "folded-to-a-header": b"X-A: b\r\n Content-Length: 9",
+            "folded-to-chunked": b"X-A: b\r\n Transfer-Encoding: chunked",
+            # nginx takes a lone LF for the end of a line, httpd refuses it (RFC 9112, 2.2, allows both).
+            "bare-LF-behind-value": b"X-A: b\nX-C: d",
+            "bare-LF-before-length": b"X-A: b\nContent-Length: 0",
+        }.items()
+    ]
+    + [
+        Probe(id, get(line), TAKEN)
+        for id, line in {
+            "umlaut-in-value": b"X-A: \xc3\xa4",
+            "latin-1-in-value": b"X-A: \xe4",
+            "empty-value": b"X-A:",
+            "tab-in-value": b"X-A: b\tc",
+            "colons-in-value": b"X-A::b:c",
+        }.items()
+    ]
+    + [
+        Probe("bare-LF-everywhere", get().replace(b"\r\n", b"\n"), EITHER),
+        Probe("bare-CR-everywhere", get().replace(b"\r\n", b"\r"), REFUSED),
+        Probe("CRLF-before", b"\r\n" + get(), TAKEN),
+        Probe("LF-before", b"\n" + get(), EITHER),
+        Probe("space-before", b" " + get(), REFUSED),
+        Probe("NUL-before", b"\x00" + get(), REFUSED),
+        Probe("header-begins-with-space", get(line=LINE + "\r\n X-A: b"), REFUSED),
+    ]
+)
+
+# --- Request lines ---
+
+REQUEST_LINES = [
+    Probe(id, get(line=line), REFUSED)
+    for id, line in {
+        "only-a-method": "GET",
+        "no-slash": f"GET {FIRST[1:]} HTTP/1.1",
+        "NUL-in-target": f"GET {FIRST}\x00 HTTP/1.1",
+        "bare-CR-in-target": f"GET {FIRST}\r HTTP/1.1",
+        "broken-escape": f"GET {FIRST}%zz HTTP/1.1",
+        "tab-for-space": f"GET\t{FIRST}\tHTTP/1.1",
+        "space-in-target": f"GET {FIRST} x HTTP/1.1",
+        "text-behind-version": f"{LINE} x",
+        "star": "GET * HTTP/1.1",
+    }.items()
+] + [
+    Probe(id, get(line=line), EITHER)
+    for id, line in {
+        "two-spaces": f"GET  {FIRST} HTTP/1.1",
+        "space-behind-version": f"{LINE} ",
+        "control-character-in-query": f"GET {FIRST}?\x01 HTTP/1.1",
+        "DEL-in-query": f"GET {FIRST}?\x7f HTTP/1.1",
+        "fragment": f"GET {FIRST}?a#b HTTP/1.1",
+        "quote-and-brackets-in-query": f'GET {FIRST}?"<>{{}}|^` HTTP/1.1',
+        "umlaut-in-query": f"GET {FIRST}?\xe4 HTTP/1.1",
+    }.items()
+]
+
+# --- Versions ---
+
+# 505 is the word for an unknown version; before HTTP/1.0 there was no status to say it with.
+UNKNOWN = frozenset({400, 505, CLOSED})
+VERSIONS = [
+    Probe("HTTP-0.9", f"GET {FIRST}\r\n".encode(), UNKNOWN),
+    *(
+        Probe(version.replace("/", "-"), get(line=f"GET {FIRST} {version}"), UNKNOWN)
+        for version in (
+            "HTTP/0.9", "HTTP/2.0", "HTTP/2", "HTTP/3.0", "HTTP/9.9", "HTTP/11.1", "HTTP/1",
+            "HTTP/1.", "HTTP/.1", "HTTP/1.1.1", "HTTP/-1.1", "HTTP/1,1", "http/1.1", "HTTPS/1.1",
+            "ICAP/1.0", "HTTP1.1",
+        )
+    ),
+    Probe("HTTP-2-preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", UNKNOWN, method="PRI"),
+    Probe("HTTP-1.0", get(line=f"GET {FIRST} HTTP/1.0"), TAKEN),
+    Probe("HTTP-1.0-without-Host", get(line=f"GET {FIRST} HTTP/1.0", host=""), TAKEN),
+    Probe("HTTP-1.0-keep-alive", get("Connection: keep-alive", line=f"GET {FIRST} HTTP/1.0"), TAKEN),
+    # A later minor version is read as HTTP/1.1 (RFC 9110, 2.5).
+    Probe("HTTP-1.2", get(line=f"GET {FIRST} HTTP/1.2"), TAKEN | UNKNOWN),
+    Probe("HTTP-01.1", get(line=f"GET {FIRST} HTTP/01.1"), TAKEN | UNKNOWN),
+    Probe("HTTP-1.10", get(line=f"GET {FIRST} HTTP/1.10"), TAKEN | UNKNOWN),
+]  # fmt: skip
+
+# --- Methods ---
+
+NOT_ALLOWED = frozenset({400, 405})
+# The application knows its methods, and says 405 to others; none but letters and hyphens gets so far.
+NOT_KNOWN = frozenset({400, 405, 501})
+
+
+def method(name: str, target: str = FIRST, safe: frozenset[int] = NOT_KNOWN, **more) -> Probe:
+    """Return a probe that asks with a method, which the application may see, and refuse."""
+    line = f"{name} {target} HTTP/1.1"
+    return Probe(f"{name[:20]}-{target[:9].strip('/')}", get(line=line), safe, method=name, **more)
+
+
+METHODS_FOR_THE_APPLICATION = [
+    method("PROPFIND"), method("QUERY"), method("PURGE"), method("GPOST"), method("X-METHOD"),
+]  # fmt: skip
+METHODS = [
+    method("TRACE", safe=NOT_ALLOWED),
+    method("TRACK", "/static/style.css", safe=NOT_ALLOWED),
+    method("CONNECT", safe=NOT_ALLOWED),
+    method("CONNECT", "evil.example:443", safe=NOT_ALLOWED),
+    method("CONNECT", "localhost:8000", safe=NOT_ALLOWED),
+    method("get"),
+    method("Post"),
+    method("G(T"),
+    method("G\x01T"),
+    method("G\xe4T"),
+    method('"GET"'),
+    method("GET,GET"),
+    method("A" * 9000, safe=frozenset({400, 405, 414, 501})),
+    # About the server as a whole: the proxy's to answer, or to refuse.
+    Probe(
+        "OPTIONS-*", get(line="OPTIONS * HTTP/1.1"), frozenset({200, 400, 405}), method="OPTIONS"
+    ),
+    Probe(
+        "OPTIONS-*-10", get(line="OPTIONS * HTTP/1.0"), frozenset({200, 400, 405}), method="OPTIONS"
+    ),
+]
+
+# --- Other protocols ---
+
+UPGRADES = [
+    Probe(id, get(*lines), TAKEN)
+    for id, lines in {
+        "h2c": ["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMAAABk"],
+        "h2c-without-Connection": ["Upgrade: h2c", "HTTP2-Settings: AAMAAABk"],
+        "h2c-two-lines": ["Connection: Upgrade", "Connection: HTTP2-Settings", "Upgrade: h2c"],
+        "websocket": [
+            "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ],
+        "TLS": ["Connection: Upgrade", "Upgrade: TLS/1.2"],
+        "unknown": ["Connection: Upgrade", "Upgrade: foo/2"],
+    }.items()
+]  # fmt: skip
+NOT_HTTP = [
+    Probe("TLS-hello", bytes.fromhex("16030100a5010000a10303") + bytes(range(1, 150)), UNKNOWN),
+    Probe("SSH", b"SSH-2.0-OpenSSH_9.9\r\n", UNKNOWN),
+    Probe("SMTP", b"EHLO evil.example\r\n", UNKNOWN),
+    Probe("PROXY-protocol", b"PROXY TCP4 6.6.6.6 6.6.6.6 1 2\r\n" + get(), UNKNOWN),
+    Probe("FTP", b"USER anonymous\r\n", UNKNOWN),
+]
+
+
+@pytest.mark.parametrize("probe", LINES, ids=str)
+def test_header_lines(stack: Stack, probe: Probe):
+    check(stack, probe)
+
+
+@pytest.mark.parametrize("probe", REQUEST_LINES, ids=str)
+def test_request_line(stack: Stack, probe: Probe):
+    check(stack, probe)
+
+
+@pytest.mark.parametrize("probe", VERSIONS, ids=str)
+def test_version(stack: Stack, probe: Probe):
+    check(stack, probe)
+
+
+@pytest.mark.parametrize("probe", METHODS, ids=str)
+def test_method_that_the_application_never_sees(stack: Stack, probe: Probe):
+    _, seen = check(stack, probe)
+    assert [got["method"] for got in seen if "/canary/" not in got["path"]] == []
+
+
+@pytest.mark.parametrize("probe", METHODS_FOR_THE_APPLICATION, ids=str)
+def test_method_that_the_application_refuses(stack: Stack, probe: Probe):
+    check(stack, probe)
+
+
+@pytest.mark.parametrize("probe", UPGRADES, ids=str)
+def test_no_other_protocol_is_spoken(stack: Stack, probe: Probe):
+    """Neither 101, which the probe's safe answers exclude, nor the wish for it further in."""
+    _, seen = check(stack, probe)
+    assert "HTTP_UPGRADE" not in seen[0]["headers"]
+    assert "upgrade" not in seen[0]["headers"].get("HTTP_CONNECTION", "").lower()
+
+
+@pytest.mark.parametrize("probe", NOT_HTTP, ids=str)
+def test_what_is_not_http_is_refused(stack: Stack, probe: Probe):
+    check(stack, probe)

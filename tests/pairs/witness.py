@@ -1,0 +1,112 @@
+"""Sends a strange request; tells what the proxy said apart from what the application got."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from uuid import uuid4
+
+import requests
+
+from tests.harness.stack import Stack
+from tests.harness.wire import Exchange, exchange
+
+FIRST = "/probe/echo/first/TOKEN"
+# What must never reach the application: it lies inside the body, or behind the end, of the first.
+SMUGGLED = b"GET /probe/echo/smuggled/TOKEN HTTP/1.1\r\nHost: localhost\r\n\r\n"
+# Follows on the same connection, and ends it.
+CANARY = b"GET /probe/echo/canary/TOKEN HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+# In place of a status: the connection was closed without an answer.
+CLOSED = 0
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A request in bytes, and all that may become of it; TOKEN is replaced by a fresh one."""
+
+    id: str
+    data: bytes
+    # Statuses that are safe, CLOSED among them. The request may reach the application where 200 is.
+    safe: frozenset[int]
+    # What its body may be, then.
+    bodies: tuple[bytes, ...] = (b"",)
+    # Where it goes, if not to the echo.
+    path: str = FIRST
+    method: str = "GET"
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def request(
+    *headers: str | bytes,
+    line: str | bytes = f"POST {FIRST} HTTP/1.1",
+    host: str = "Host: localhost",
+    body: bytes = b"",
+) -> bytes:
+    """Return a request's bytes: its line, a Host unless that is empty, the headers, the body."""
+    lines = [line, *([host] if host else []), *headers]
+    raw = [part.encode("latin-1") if isinstance(part, str) else part for part in lines]
+    return b"\r\n".join(raw) + b"\r\n\r\n" + body
+
+
+class Witness:
+    """Knows what reached the application since it was made."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.port = stack.port
+        self.end = 0
+        self.requests()
+
+    def get(self, path: str) -> dict:
+        """Ask as another client, on a connection of its own."""
+        answer = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def requests(self) -> list[dict]:
+        """Return what came to the application since this was last asked."""
+        question = uuid4().hex
+        told = self.get(f"/probe/seen?after={self.end}&question={question}")
+        assert told["question"] == question, "a foreign answer"
+        self.end = told["end"]
+        return told["requests"]
+
+
+def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
+    """Send a probe with a canary behind it; return the answers and what the application got.
+
+    Whatever the probe is, the application gets each of the two once at most and nothing else, every
+    answer is for the request that it follows, and another client gets its own.
+    """
+    token = uuid4().hex
+    witness = Witness(stack)
+
+    def filled(text: bytes) -> bytes:
+        return text.replace(b"TOKEN", token.encode())
+
+    found = exchange(witness.port, filled(probe.data + CANARY), methods=(probe.method,), wait=2)
+    assert witness.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", "a foreign answer"
+    *seen, other = witness.requests()
+    assert other["path"] == f"/probe/echo/other/{token}"
+
+    paths = [got["path"] for got in seen]
+    first = probe.path.replace("TOKEN", token)
+    canary = f"/probe/echo/canary/{token}"
+    assert paths in ([], [first], [canary], [first, canary]), found.statuses
+    assert (found.statuses or [CLOSED])[0] in probe.safe, (found.statuses, paths)
+    reached = [path for path in paths if path.startswith("/probe/echo/")]
+    if first in reached:
+        assert found.statuses[0] in (200, 405), "what was refused reached the application"
+        hashes = [hashlib.sha256(filled(body)).hexdigest() for body in probe.bodies]
+        assert seen[0]["sha256"] in hashes, "another body than was sent"
+        if found.statuses[0] == 405:
+            reached.remove(first)
+    assert found.rest == b""
+    names = [json.loads(reply.body)["name"] for reply in found.replies if echoed(reply)]
+    assert names == [path.removeprefix("/probe/echo/") for path in reached], found.statuses
+    return found, seen
+
+
+def echoed(reply) -> bool:
+    """Say whether an answer is the echo's."""
+    return reply.status == 200 and reply.headers.get_content_type() == "application/json"
