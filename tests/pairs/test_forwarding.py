@@ -1,10 +1,14 @@
 """What the application believes of its client: what the proxy saw, and nothing that was claimed."""
 
 import json
+from itertools import product
+from uuid import uuid4
 
 import pytest
 
 from tests.harness.stack import Stack, wait_until
+from tests.harness.wire import exchange
+from tests.pairs.witness import FIRST, Probe, Witness, check, request
 
 CLAIMS = {
     "X-Forwarded-For": "6.6.6.6",
@@ -12,6 +16,10 @@ CLAIMS = {
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Port": "6666",
     "X-Forwarded-Prefix": "/evil",
+    "X-Forwarded-Protocol": "evil",
+    "X-Forwarded-Scheme": "evil",
+    "X-Forwarded-Server": "evil.example",
+    "X-Forwarded-Ssl": "evil",
     "X-Real-IP": "6.6.6.6",
     "Forwarded": "for=6.6.6.6;proto=https;host=evil.example",
     "Proxy": "http://evil.example",
@@ -60,3 +68,239 @@ def test_claims_about_the_client_are_ignored(stack: Stack, claims: dict[str, str
     for name, value in told["headers"]:
         assert "evil" not in value, name
         assert "6.6.6.6" not in value, name
+
+
+def look_alikes(name: str) -> list[str]:
+    """Spell a header with underscores for hyphens: servers may take one for the other."""
+    words = name.split("-")
+    spellings = [
+        "".join(sum(zip(words, (*marks, "")), ()))  # noqa: B905 (as many marks as gaps)
+        for marks in product("-_", repeat=len(words) - 1)
+    ]
+    return spellings[1:]
+
+
+LOOK_ALIKES = {alike: value for name, value in CLAIMS.items() for alike in look_alikes(name)}
+
+
+def told_to_the_application(stack: Stack, *headers: str) -> dict:
+    """Send headers as they are; return what the application sees, without other headers."""
+    data = request(*headers, "Connection: close", line="GET /probe/request HTTP/1.1")
+    (reply,) = exchange(stack.port, data).replies
+    assert reply.status == 200
+    return json.loads(reply.body)
+
+
+def assert_nothing_is_believed(stack: Stack, *headers: str) -> None:
+    told, plain = told_to_the_application(stack, *headers), told_to_the_application(stack)
+    assert {**told, "headers": None} == {**plain, "headers": None}
+    for name, value in told["headers"]:
+        assert "evil" not in value, name
+        assert "6.6.6.6" not in value, name
+
+
+@pytest.mark.parametrize("name", LOOK_ALIKES)
+def test_look_alikes_are_ignored(stack: Stack, name: str):
+    for spelling in (name, name.lower(), name.upper()):
+        assert_nothing_is_believed(stack, f"{spelling}: {LOOK_ALIKES[name]}")
+
+
+def test_all_claims_at_once_are_ignored(stack: Stack):
+    """Twice each, so that no server joins what it is given."""
+    claims = [f"{name}: {value}" for name, value in (CLAIMS | LOOK_ALIKES).items()]
+    assert_nothing_is_believed(stack, *claims[: len(claims) // 2] * 2)
+    assert_nothing_is_believed(stack, *claims[len(claims) // 2 :] * 2)
+
+
+@pytest.mark.parametrize(
+    "value", ["", " ", ",", "unknown", "127.0.0.1", "::1", "6.6.6.6, 10.0.0.1"]
+)
+def test_claimed_addresses_are_ignored(stack: Stack, value: str):
+    for name in ("X-Forwarded-For", "X_Forwarded_For", "X-Forwarded_For"):
+        assert_nothing_is_believed(stack, f"{name}: {value}")
+        assert_nothing_is_believed(stack, f"{name}: {value}", f"{name}: 6.6.6.6")
+
+
+@pytest.mark.parametrize(
+    "connection",
+    [
+        "close, X-Forwarded-For",
+        "X-Forwarded-For",
+        "x-forwarded-for,x-forwarded-proto,x-forwarded-host",
+        "X-Forwarded-Proto",
+        "X-Forwarded-Host",
+        "X-Forwarded-Prefix",
+        "X-Request-ID",
+        "Host",
+        "close,Host,Transfer-Encoding,Content-Length",
+        "keep-alive\t,\tX-Forwarded-For",
+        "closeX-Forwarded-For, X-Forwarded-For;q=1",
+        "X_Forwarded_For",
+        "\r\nConnection: X-Forwarded-For\r\nConnection: X-Request-ID",
+    ],
+)
+def test_connection_removes_no_fact(stack: Stack, connection: str):
+    """What a client lists in Connection goes no further; what the proxy says of it must."""
+    assert_nothing_is_believed(stack, f"Connection: {connection}")
+    told = told_to_the_application(stack, f"Connection: {connection}")
+    headers = {name.title(): value for name, value in told["headers"]}
+    assert headers["X-Forwarded-For"] == told["address"]
+    assert headers["X-Forwarded-Proto"] == "http"
+    assert headers["X-Forwarded-Host"] == headers["Host"] == "localhost"
+    assert headers["X-Request-Id"]
+
+
+@pytest.mark.parametrize("token", ["Content-Length", "Transfer-Encoding", "Content-Type", "Expect"])
+def test_connection_removes_no_length(stack: Stack, token: str):
+    data = request(f"Connection: {token}", "Content-Length: 5", body=b"hello")
+    check(stack, Probe(token, data, frozenset({200}), (b"hello",)))
+
+
+# --- Request ids ---
+
+
+@pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", *look_alikes("X-Request-ID")])
+def test_request_id_is_the_proxys(stack: Stack, name: str):
+    """A client's own is never used: not in the answer, the application, or a log."""
+    claimed = uuid4().hex
+    data = request(f"{name}: {claimed}", "Connection: close", line="GET /probe/request HTTP/1.1")
+    (reply,) = exchange(stack.port, data).replies
+    headers = json.loads(reply.body)["headers"]
+    given = [value for name, value in headers if name.lower().replace("_", "-") == "x-request-id"]
+    assert given == reply.headers.get_all("X-Request-ID")
+    assert len(given) == 1
+    assert claimed not in str(headers)
+    for service in ("app", "proxy"):
+        log = wait_for_log(stack, service, given[0])
+        assert claimed not in log
+
+
+def wait_for_log(stack: Stack, service: str, text: str) -> str:
+    """Return a service's last lines, once ``text`` is in them."""
+
+    def found() -> str | None:
+        log = stack.container(service).logs(tail=200).decode()
+        return log if text in log else None
+
+    return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")
+
+
+# --- Logs ---
+
+FORGED = '{"logger": "forged"}'
+LINE_BREAKS = {"LF": "%0a", "CRLF": "%0d%0a", "quote": "%22", "NEL": "%c2%85", "LS": "%e2%80%a8"}
+
+
+@pytest.mark.parametrize("line_break", LINE_BREAKS)
+def test_log_lines_cannot_be_forged(stack: Stack, line_break: str):
+    """Every line that a request leaves in a log is a JSON object of the logger's own making."""
+    token, text = uuid4().hex, LINE_BREAKS[line_break]
+    forged = FORGED.replace('"', "%22").replace(" ", "%20")
+    stack.get(f"/{token}{text}{forged}?{token}{text}{forged}")
+    raw = f'GET /{token}"{FORGED.replace(" ", "")} HTTP/1.1'.encode()
+    lines = [b'User-Agent: "' + FORGED.encode(), b"Referer: \\" + FORGED.encode()]
+    exchange(stack.port, request(*lines, "Connection: close", line=raw))
+    exchange(stack.port, request(line=b'G"%bT / HTTP/1.1' % token.encode()))
+    exchange(stack.port, request(line=b"GET /%b HTTP/1.1\x1b" % token.encode()))
+    end = uuid4().hex
+    stack.get(f"/{end}")
+    for service in ("app", "proxy"):
+        for line in wait_for_log(stack, service, end).splitlines():
+            if '"logger": "forged"' in line or '"logger":"forged"' in line:
+                assert json.loads(line).get("logger") != "forged", line
+            if line.startswith("{"):
+                assert "logger" in json.loads(line), line
+
+
+# --- Hosts ---
+
+REFUSED = frozenset({400})
+EITHER = frozenset({200, 400})
+HOSTS = [
+    Probe(id, request(*lines, line=f"GET {FIRST} HTTP/1.1", host=""), REFUSED)
+    for id, lines in {
+        "missing": [],
+        "twice": ["Host: localhost", "Host: localhost"],
+        "twice-different": ["Host: localhost", "Host: evil.example"],
+        "empty-and-another": ["Host:", "Host: evil.example"],
+        "space": ["Host: local host"],
+        "slash": ["Host: localhost/evil"],
+        "user": ["Host: localhost@evil.example"],
+        "list": ["Host: localhost, evil.example"],
+        "tab": ["Host: localhost\tevil.example"],
+        "space-before-colon": ["Host : localhost"],
+        "port-is-no-number": ["Host: localhost:80a"],
+        "open-bracket": ["Host: [::1"],
+        "NUL": ["Host: local\x00host"],
+    }.items()
+]
+ODD_HOSTS = [
+    Probe(id, request(*lines, line=f"GET {FIRST} HTTP/1.1", host=""), EITHER)
+    for id, lines in {
+        "empty": ["Host:"],
+        "folded": ["Host:\r\n localhost"],
+        "dots": ["Host: ..evil.example"],
+        "dot-behind": ["Host: localhost."],
+        "backslash": ["Host: localhost\\evil"],
+        "query": ["Host: localhost?evil"],
+        "fragment": ["Host: localhost#evil"],
+        "quote": ['Host: localhost"evil'],
+        "brackets": ["Host: <evil>"],
+        "underscore": ["Host: local_host"],
+        "latin-1": ["Host: \xe4.example"],
+        "port-is-empty": ["Host: localhost:"],
+        "port-0": ["Host: localhost:0"],
+        "port-too-large": ["Host: localhost:65536"],
+        "IPv6": ["Host: [::1]:8080"],
+        "long": ["Host: " + "h" * 255],
+    }.items()
+]
+
+
+@pytest.mark.parametrize("probe", HOSTS + ODD_HOSTS, ids=str)
+def test_host(stack: Stack, probe: Probe):
+    check(stack, probe)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["GET http://good.example{} HTTP/1.1", "Host: good.example"],
+        ["GET http://good.example{} HTTP/1.1", "Host: evil.example"],
+        ["GET HTTP://GOOD.example{} HTTP/1.1", "Host: evil.example"],
+        [
+            "GET http://good.example{} HTTP/1.1",
+            "Host: evil.example",
+            "X-Forwarded-Host: evil.example",
+        ],
+    ],
+    ids=["alike", "another", "upper-case", "forwarded"],
+)
+def test_host_in_the_target_wins(stack: Stack, lines: list[str]):
+    """RFC 9112, 3.2.2: an absolute target's host is used, whatever the Host header says."""
+    line = lines[0].format("/probe/request")
+    data = request(*lines[1:], "Connection: close", line=line, host="")
+    (reply,) = exchange(stack.port, data).replies
+    assert reply.status == 200
+    told = json.loads(reply.body)
+    assert told["host"].lower() == "good.example"
+    assert told["scheme"] == "http"
+    assert "evil" not in str(told)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "https://localhost{}", "ftp://localhost{}", "http://user@localhost{}", "http:{}", "//evil{}",
+        "http://{}", "evil.example{}", "file://{}", "http://local host{}", "{}://evil",
+    ],
+)  # fmt: skip
+def test_odd_target(stack: Stack, target: str):
+    """Refused, or for this service: none is fetched from somewhere else, and no scheme believed."""
+    witness = Witness(stack)
+    line = f"GET {target.format('/probe/request')} HTTP/1.1"
+    found = exchange(witness.port, request("Connection: close", line=line))
+    assert found.statuses in ([200], [308], [400], [404], [403]), found.statuses
+    if found.statuses == [200]:
+        assert json.loads(found.replies[0].body)["scheme"] == "http"
+    assert all(got["headers"]["HTTP_X_FORWARDED_PROTO"] == "http" for got in witness.requests())

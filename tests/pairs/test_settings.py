@@ -10,6 +10,8 @@ import requests
 
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import has_processes
+from tests.harness.wire import exchange
+from tests.pairs.witness import assert_guarded, request
 
 pytestmark = pytest.mark.disruptive
 
@@ -52,6 +54,27 @@ def test_trusted_hosts(changed: Stack, host: str, status: int):
     assert ask(changed, host=host).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("line", "headers", "status"),
+    [
+        ("GET http://good.example/ HTTP/1.1", ["Host: evil.example"], 200),
+        ("GET http://evil.example/ HTTP/1.1", ["Host: good.example"], 400),
+        ("GET / HTTP/1.1", ["Host: evil.example", "X-Forwarded-Host: good.example"], 400),
+        ("GET / HTTP/1.1", ["Host: evil.example", "X_Forwarded_Host: good.example"], 400),
+        ("GET / HTTP/1.1", ["Host: evil.example", "Forwarded: host=good.example"], 400),
+        ("GET / HTTP/1.1", ["Host: good.example:8443"], 200),
+        ("GET / HTTP/1.1", ["Host: good.example.evil.example"], 400),
+        ("GET / HTTP/1.0", [], 400),
+    ],
+    ids=str,
+)
+def test_trusted_hosts_cannot_be_claimed(
+    changed: Stack, line: str, headers: list[str], status: int
+):
+    data = request(*headers, "Connection: close", line=line, host="")
+    assert exchange(changed.port, data).statuses == [status]
+
+
 @pytest.mark.parametrize("chunked", [False, True])
 def test_max_content_length(changed: Stack, chunked: bool):
     for size, status in ((1000, 200), (1001, 413)):
@@ -61,7 +84,11 @@ def test_max_content_length(changed: Stack, chunked: bool):
 
 
 def test_request_timeout(changed: Stack):
-    assert ask(changed, path="/probe/slow/too-slow").status_code == 504
+    line = "GET /probe/slow/too-slow HTTP/1.1"
+    data = request("Connection: close", line=line, host="Host: good.example")
+    (reply,) = exchange(changed.port, data, wait=10).replies
+    assert reply.status == 504
+    assert_guarded(reply.headers, reply.body)
     assert ask(changed).status_code == 200
 
 

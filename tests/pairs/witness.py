@@ -3,12 +3,13 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from email.message import Message
 from uuid import uuid4
 
 import requests
 
 from tests.harness.stack import Stack
-from tests.harness.wire import Exchange, exchange
+from tests.harness.wire import Exchange, Reply, exchange
 
 FIRST = "/probe/echo/first/TOKEN"
 # What must never reach the application: it lies inside the body, or behind the end, of the first.
@@ -107,6 +108,26 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
     return found, seen
 
 
-def echoed(reply) -> bool:
+def echoed(reply: Reply) -> bool:
     """Say whether an answer is the echo's."""
     return reply.status == 200 and reply.headers.get_content_type() == "application/json"
+
+
+# Stand on every answer.
+GUARDS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "strict-origin-when-cross-origin",
+}
+
+
+def assert_guarded(headers: Message, body: bytes) -> None:
+    """Once each, from whomever the answer comes; and nobody tells what runs here."""
+    for name, value in GUARDS.items():
+        assert headers.get_all(name) == [value]
+    (request_id,) = headers.get_all("X-Request-ID")
+    assert len(request_id) >= 20
+    assert headers["Server"] in ("nginx", "Apache")
+    assert headers["X-Powered-By"] is None
+    for version in (b"nginx/", b"Apache/", b"Python/", b"Traceback", b"Werkzeug"):
+        assert version not in body
