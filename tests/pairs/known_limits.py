@@ -5,4 +5,9 @@ The key is (server, proxy, test), each a shell pattern; the test is named withou
 measurement.
 """
 
-KNOWN_LIMITS: dict[tuple[str, str, str], str] = {}
+KNOWN_LIMITS: dict[tuple[str, str, str], str] = {
+    ("granian", "*", "test_headers.py::test_letters_beyond_ascii_arrive"): (
+        "Granian empties header values that are not ASCII (wontfix): "
+        "https://github.com/emmett-framework/granian/issues/335"
+    ),
+}

@@ -52,7 +52,7 @@ LINES = (
             "folded-with-tab": b"X-A: b\r\n\tc",
             "folded-to-a-header": b"X-A: b\r\n Content-Length: 9",
             "folded-to-chunked": b"X-A: b\r\n Transfer-Encoding: chunked",
-            # nginx takes a lone LF for the end of a line, httpd refuses it (RFC 9112, 2.2, allows both).
+            # nginx takes a lone LF for the end of a line, httpd refuses it (RFC 9112, 2.2).
             "bare-LF-behind-value": b"X-A: b\nX-C: d",
             "bare-LF-before-length": b"X-A: b\nContent-Length: 0",
         }.items()
