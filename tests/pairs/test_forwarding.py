@@ -291,8 +291,8 @@ def test_host_in_the_target_wins(stack: Stack, lines: list[str]):
 @pytest.mark.parametrize(
     "target",
     [
-        "https://localhost{}", "ftp://localhost{}", "http://user@localhost{}", "http:{}", "//evil{}",
-        "http://{}", "evil.example{}", "file://{}", "http://local host{}", "{}://evil",
+        "https://localhost{}", "ftp://localhost{}", "http://user@localhost{}", "http:{}",
+        "//evil{}", "http://{}", "evil.example{}", "file://{}", "http://local host{}", "{}://evil",
     ],
 )  # fmt: skip
 def test_odd_target(stack: Stack, target: str):

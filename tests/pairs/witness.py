@@ -55,7 +55,7 @@ class Witness:
 
     def __init__(self, stack: Stack) -> None:
         self.port = stack.port
-        self.end = 0
+        self.end: int | None = None
         self.requests()
 
     def get(self, path: str) -> dict:
@@ -67,7 +67,8 @@ class Witness:
     def requests(self) -> list[dict]:
         """Return what came to the application since this was last asked."""
         question = uuid4().hex
-        told = self.get(f"/probe/seen?after={self.end}&question={question}")
+        after = "" if self.end is None else f"&after={self.end}"
+        told = self.get(f"/probe/seen?question={question}{after}")
         assert told["question"] == question, "a foreign answer"
         self.end = told["end"]
         return told["requests"]

@@ -55,9 +55,10 @@ class Recorder:
 
 @blueprint.get("/seen")
 def seen() -> dict[str, object]:
-    """Return what was recorded after a place in the record, and where the record ends now."""
+    """Return what was recorded after a place, by default now, and where the record ends."""
     with SEEN.open("ab+") as file:
-        file.seek(int(request.args["after"]))
+        if "after" in request.args:
+            file.seek(int(request.args["after"]))
         lines = file.readlines()
         return {
             "question": request.args["question"],
