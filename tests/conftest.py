@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.harness.conformance import place
 from tests.harness.template import PAIRS
 
 
@@ -24,10 +25,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     class ByPair(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            name = nodeid.rpartition("[")[2].rstrip("]")
-            for pair in PAIRS:
-                if name == str(pair) or name.startswith(f"{pair}-"):
-                    return str(pair)
+            if placed := place(nodeid):
+                return str(placed[0])
             return super()._split_scope(nodeid)
 
     return ByPair(config, log)

@@ -1,5 +1,6 @@
 """The linters that people run on such files find nothing: in a generated project, and here."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -32,6 +33,17 @@ def test_ruff(folders: list[Path]):
 
 def test_hadolint(folders: list[Path]):
     run_tool("hadolint", *(folder / "Dockerfile" for folder in folders))
+
+
+def test_gixy(folders: list[Path], tmp_path: Path):
+    """Where a configuration is a template, as the image's entry point fills it in."""
+    texts = {file.read_text() for folder in folders for file in folder.rglob("*.conf.template")}
+    assert texts
+    for text in texts:
+        text = re.sub(r"\$\{\w*UPSTREAM\}", "app:8000", text)
+        text = re.sub(r"\$\{\w*RESOLVERS\}", "127.0.0.11", text)
+        (tmp_path / "proxy.conf").write_text(re.sub(r"\$\{[A-Z_]+\}", "30", text))
+        run_tool("gixy", "--disable-includes", tmp_path / "proxy.conf")
 
 
 def test_yamllint(folders: list[Path]):

@@ -127,6 +127,19 @@ def test_images_are_the_chosen_ones(project: Project):
             assert (project.path / file).is_file(), f"the command names {file}, which is missing"
 
 
+def test_base_images_are_pinned_and_can_be_replaced(project: Project):
+    """Stages start from each other, or from a build argument whose default names a release."""
+    dockerfile = (project.path / "Dockerfile").read_text(encoding="utf-8")
+    arguments = dict(re.findall(r"^ARG (\w+)=(.+)$", dockerfile, re.MULTILINE))
+    stages = set()
+    for source, stage in re.findall(r"^FROM (\S+) AS (\w+)$", dockerfile, re.MULTILINE):
+        assert source in stages or re.fullmatch(r"\$\{\w+\}", source), source
+        stages.add(stage)
+    assert len(stages) == dockerfile.count("\nFROM ")
+    for image in arguments.values():
+        assert re.search(r":\d+\.\d+(-|$)", image), image
+
+
 def test_compose_file_runs_the_pair(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     assert compose["name"] == project.path.name

@@ -61,6 +61,8 @@ class Stack:
     name: str
     services: Services
     session: requests.Session = field(default_factory=requests.Session)
+    # What each container had logged when the stack had become healthy, by service.
+    first_logs: dict[str, str] = field(default_factory=dict)
 
     def compose(self, arguments: str) -> str:
         """Run ``docker compose`` with these arguments; return what it printed.
@@ -148,4 +150,6 @@ def run_stack(pair: Pair, folder: Path, name: str, *overlays: Path) -> Iterator[
             stack.compose("up --build --wait --wait-timeout 120")
         except Exception as error:
             raise RuntimeError(f"{pair} did not start: {error}\n{stack.evidence()}") from error
+        for service in ("app", "proxy"):
+            stack.first_logs[service] = stack.container(service).logs().decode()
         yield stack

@@ -4,9 +4,18 @@ Legacy: upstream discourages new use and plans eventlet's retirement; move to ge
 """
 # ruff: noqa: E402 (the order of the imports is the point)
 
+import logging
+import warnings
+
+# The log is for the service: that eventlet is legacy stands in the README, and of the locks that it
+# finds too late one always remains, which the threading module keeps for itself.
+warnings.filterwarnings("ignore", r"\s*Eventlet is deprecated")
+logging.disable()
+
 import eventlet
 
 eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
+logging.disable(logging.NOTSET)
 
 import os
 import signal

@@ -1,6 +1,7 @@
 """Hypercorn: one process; a2wsgi runs the application in threads. https://hypercorn.readthedocs.io/"""
 
 import asyncio
+import logging
 import os
 
 from a2wsgi import WSGIMiddleware
@@ -18,6 +19,8 @@ config.graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
 config.keep_alive_timeout = 75
 # The application logs each answer itself, with its request id.
 config.accesslog = None
+# Its own lines too go through the application's logging.
+config.errorlog = logging.getLogger("hypercorn.error")
 config.logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper())
 config.include_server_header = False
 

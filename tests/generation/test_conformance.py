@@ -1,0 +1,84 @@
+"""The matrix page is about the pairs and the tests that there are now."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ..harness import conformance
+from ..harness.template import PAIRS, ROOT
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, conformance.Facts]:
+    return json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, conformance.Facts]:
+    command = "-m pytest -p tests.harness.conformance --collect-only --quiet -n 0 tests/pairs"
+    done = subprocess.run(
+        [sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
+    return json.loads(line)
+
+
+def test_every_pair_was_run(recorded):
+    assert list(recorded) == [str(pair) for pair in PAIRS], "run `make conformance`"
+
+
+def test_every_concern_was_asked(recorded, expected):
+    files = (ROOT / "tests" / "pairs").glob("test_*.py")
+    concerns = sorted(file.stem.removeprefix("test_") for file in files)
+    for pair, facts in recorded.items():
+        assert list(facts["concerns"]) == expected[pair]["concerns"] == concerns, (
+            f"run `make conformance` for {pair}"
+        )
+        assert facts["passed"] == sum(facts["concerns"].values())
+
+
+def test_known_limits_are_those_of_the_tests(recorded, expected):
+    for pair, facts in recorded.items():
+        assert facts["known_limits"] == expected[pair]["known_limits"], (
+            f"`make conformance`: {pair}"
+        )
+
+
+def test_the_page_says_what_the_data_says(recorded):
+    assert conformance.PAGE.read_text(encoding="utf-8") == conformance.render(recorded)
+
+
+def report(nodeid: str, outcome: str, **more) -> pytest.TestReport:
+    location = ("", 0, "")
+    made = pytest.TestReport(nodeid, location, {}, outcome, None, "call", **more)
+    if outcome == "skipped":
+        made.wasxfail = "cannot"
+    return made
+
+
+def test_outcomes_become_a_page():
+    """A run in small: two probes passed, one of them in twelve tries; one cannot pass."""
+    pair = PAIRS[-1]
+    file = "tests/pairs/test_bodies.py"
+    passed = [
+        report(f"{file}::test_upload[{pair}-a-b]", "passed", user_properties=[("requests", 12)]),
+        report(f"{file}::test_plain[{pair}]", "passed"),
+        report("tests/generation/test_readme.py::test_tables[_servers]", "passed"),
+    ]
+    limit = report(f"{file}::test_upload[{pair}-c]", "skipped")
+    recorded = conformance.record({"passed": passed, "xfailed": [limit]})
+    assert recorded == {
+        str(pair): {
+            "passed": 2,
+            "concerns": {"bodies": 2},
+            "counts": {"requests": 12},
+            "known_limits": [{"probe": "bodies::test_upload[c]", "reason": "cannot"}],
+        }
+    }
+    page = conformance.render(recorded)
+    assert f"| {pair} | 2 | 2 | 1 |" in page
+    assert f"| {pair} | 12 |" in page
+    assert f"| `bodies::test_upload[c]` | {pair} | cannot |" in page

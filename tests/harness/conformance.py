@@ -1,0 +1,160 @@
+"""The matrix page: what each pair passed, and what is known that it cannot do.
+
+A pytest plugin: `make conformance` runs all pairs with it, and it writes docs/conformance.json and,
+rendered from that, docs/conformance.md. With --collect-only it prints what a run would be about.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import PurePath
+from typing import Any
+
+import pytest
+
+from .template import PAIRS, ROOT, Pair
+
+JSON = ROOT / "docs" / "conformance.json"
+PAGE = ROOT / "docs" / "conformance.md"
+
+HEAD = """# Conformance
+
+Each pair was generated, built and started, and asked the same through its proxy's published port.
+A number counts the probes of a concern that passed; none failed. Where a server or a proxy cannot
+do something, its probe is expected to fail and the reason stands below; should it pass one day, the
+tests say so.
+
+`make conformance` made this page. [conformance.json](conformance.json) holds the same for programs.
+"""
+
+Facts = dict[str, Any]
+
+
+def place(nodeid: str) -> tuple[Pair, str, str] | None:
+    """Return a test's pair, its concern, and its name without the pair; None if it has no pair."""
+    file, _, test = nodeid.partition("::")
+    name, _, parameters = test.partition("[")
+    parameters = parameters.removesuffix("]")
+    for pair in PAIRS:
+        if parameters == str(pair) or parameters.startswith(f"{pair}-"):
+            rest = parameters.removeprefix(str(pair)).removeprefix("-")
+            concern = PurePath(file).stem.removeprefix("test_")
+            return pair, concern, f"{concern}::{name}" + (f"[{rest}]" if rest else "")
+    return None
+
+
+def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
+    """Return what each pair passed, by the outcomes that pytest sorted its reports by."""
+    passed: dict[Pair, Counter[str]] = defaultdict(Counter)
+    counts: dict[Pair, Counter[str]] = defaultdict(Counter)
+    limits: dict[Pair, list[dict[str, str]]] = defaultdict(list)
+    for outcome in ("passed", "xfailed"):
+        for report in reports.get(outcome, []):
+            if not (placed := place(report.nodeid)):
+                continue
+            pair, concern, probe = placed
+            passed[pair][concern] += outcome == "passed"
+            # What a test counted with record_property().
+            for name, value in report.user_properties:
+                if isinstance(value, int):
+                    counts[pair][name] += value
+            if outcome == "xfailed":
+                limits[pair].append({"probe": probe, "reason": report.wasxfail})
+    return {
+        str(pair): {
+            "passed": passed[pair].total(),
+            "concerns": dict(sorted(passed[pair].items())),
+            "counts": dict(sorted(counts[pair].items())),
+            "known_limits": sorted(limits[pair], key=lambda limit: limit["probe"]),
+        }
+        for pair in PAIRS
+        if pair in passed
+    }
+
+
+def table(head: list[str], rows: Iterable[list[Any]]) -> list[str]:
+    """Return the lines of a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(str(cell) for cell in line) + " |" for line in lines] + [""]
+
+
+def render(pairs: dict[str, Facts]) -> str:
+    """Return the page for the recorded pairs."""
+    concerns = sorted({concern for facts in pairs.values() for concern in facts["concerns"]})
+    lines = [HEAD, "## Probes passed", ""]
+    lines += table(
+        ["pair", *concerns, "all", "known limits"],
+        (
+            [
+                pair,
+                *(facts["concerns"].get(concern, 0) for concern in concerns),
+                facts["passed"],
+                len(facts["known_limits"]),
+            ]
+            for pair, facts in pairs.items()
+        ),
+    )
+    if counted := sorted({name for facts in pairs.values() for name in facts["counts"]}):
+        lines += ["## Counted", ""]
+        lines += table(
+            ["pair", *counted],
+            (
+                [pair, *(facts["counts"].get(name, 0) for name in counted)]
+                for pair, facts in pairs.items()
+            ),
+        )
+    lines += ["## Known limits", ""]
+    found: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for pair, facts in pairs.items():
+        for limit in facts["known_limits"]:
+            found[limit["probe"], limit["reason"]].append(pair)
+    if found:
+        lines += table(
+            ["probe", "pairs", "reason"],
+            (
+                [f"`{probe}`", ", ".join(where), reason.replace("|", "\\|")]
+                for (probe, reason), where in sorted(found.items())
+            ),
+        )
+    else:
+        lines += ["None.", ""]
+    return "\n".join(lines)
+
+
+def expected(items: list[pytest.Item]) -> dict[str, Facts]:
+    """Return the concerns and the known limits of each pair, as the tests have them now."""
+    found: dict[str, Facts] = {}
+    for item in items:
+        if not (placed := place(item.nodeid)):
+            continue
+        pair, concern, probe = placed
+        facts = found.setdefault(str(pair), {"concerns": set(), "known_limits": []})
+        facts["concerns"].add(concern)
+        for mark in item.iter_markers("xfail"):
+            facts["known_limits"].append({"probe": probe, "reason": mark.kwargs["reason"]})
+    for facts in found.values():
+        facts["concerns"] = sorted(facts["concerns"])
+        facts["known_limits"].sort(key=lambda limit: limit["probe"])
+    return found
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    if session.config.option.collectonly:
+        print(json.dumps(expected(session.items)))
+
+
+def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
+    """Write both files, unless something failed. Only xdist's controller comes here."""
+    if config.option.collectonly:
+        return
+    if any(terminalreporter.stats.get(outcome) for outcome in ("failed", "error", "skipped")):
+        terminalreporter.write_line("docs/conformance.* stay as they are: not all tests passed")
+        return
+    known = json.loads(JSON.read_text(encoding="utf-8"))["pairs"] if JSON.exists() else {}
+    # Those that did not run this time keep what they had.
+    ran = known | record(terminalreporter.stats)
+    pairs = {str(pair): ran[str(pair)] for pair in PAIRS if str(pair) in ran}
+    JSON.parent.mkdir(exist_ok=True)
+    JSON.write_text(json.dumps({"pairs": pairs}, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    PAGE.write_text(render(pairs), encoding="utf-8")
+    terminalreporter.write_line(f"written: {JSON.relative_to(ROOT)}, {PAGE.relative_to(ROOT)}")

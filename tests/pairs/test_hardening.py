@@ -1,0 +1,268 @@
+"""Both containers have what they need and nothing more: by what the engine says, and from inside.
+
+What remains in the images on purpose:
+
+- apt, dpkg and perl are parts of Debian that other packages and vulnerability scanners count on.
+  They cannot install anything for a user without rights on a file system that is read-only.
+- Programs with a set-user-id bit gain nothing under no-new-privileges.
+- /dev/shm and /dev/mqueue are the engine's: small, noexec, and needed for semaphores.
+"""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import FACTS
+
+# In the containers, where nobody else writes.
+TMP, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108
+
+both = pytest.mark.parametrize("service", ["app", "proxy"])
+
+
+def inspect(stack: Stack, service: str) -> dict:
+    return stack.container(service).attrs
+
+
+def run(stack: Stack, service: str, script: str, **options) -> str:
+    """Run a shell script in a container; return what it printed, without what it complained of."""
+    done = stack.container(service).exec_run(["sh", "-c", script], demux=True, **options)
+    assert done.exit_code not in (126, 127), f"{script}: {done.output}"
+    return (done.output[0] or b"").decode()
+
+
+def status(stack: Stack, service: str) -> dict[str, str]:
+    """Return what the kernel says of a container's first process."""
+    lines = run(stack, service, "cat /proc/1/status").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+@both
+def test_user_is_a_number_and_not_root(stack: Stack, service: str):
+    user = inspect(stack, service)["Config"]["User"]
+    uid, gid = re.fullmatch(r"([1-9]\d*):([1-9]\d*)", user).groups()
+    kernel = status(stack, service)
+    assert kernel["Uid"].split() == [uid] * 4
+    assert kernel["Gid"].split() == [gid] * 4
+    assert set(kernel["Groups"].split()) <= {gid}
+
+
+@both
+def test_no_capability_is_left(stack: Stack, service: str):
+    host = inspect(stack, service)["HostConfig"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    kernel = status(stack, service)
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(kernel[name], 16) == 0, name
+
+
+@both
+def test_no_privilege_can_be_gained(stack: Stack, service: str):
+    host = inspect(stack, service)["HostConfig"]
+    assert "no-new-privileges:true" in host["SecurityOpt"]
+    assert not any("unconfined" in option for option in host["SecurityOpt"])
+    kernel = status(stack, service)
+    assert kernel["NoNewPrivs"] == "1"
+    assert kernel["Seccomp"] == "2", "filtered"
+
+
+@both
+def test_nothing_is_shared_with_the_host(stack: Stack, service: str):
+    host = inspect(stack, service)["HostConfig"]
+    assert host["Privileged"] is False
+    assert not host["Devices"]
+    for name in ("NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"):
+        assert host[name] != "host", name
+
+
+@both
+def test_nothing_can_be_written_but_the_temporary_folder(stack: Stack, service: str):
+    assert inspect(stack, service)["HostConfig"]["ReadonlyRootfs"] is True
+    for mount in inspect(stack, service)["Mounts"]:
+        assert mount["RW"] is False, mount
+    # Asked as the container's user. Devices such as /dev/null are no files.
+    writable = run(
+        stack,
+        service,
+        r"find / \( -path /proc -o -path /sys \) -prune -o -writable ! -type l ! -type c -print",
+    ).split("\n")
+    others = {path for path in writable if path and not path.startswith(f"{TMP}/")}
+    assert {TMP} <= others <= {TMP, SHARED_MEMORY, "/dev/mqueue"}
+
+
+def test_the_application_owns_none_of_its_files(stack: Stack):
+    """Were the file system writable, its code still would not be."""
+    script = r"find /app /opt/venv \( -uid $(id -u) -o -perm -o+w \) ! -type l"
+    assert run(stack, "app", script) == ""
+
+
+@both
+def test_memory_file_systems_are_small_and_run_nothing(stack: Stack, service: str):
+    mounts = [line.split() for line in run(stack, service, "cat /proc/mounts").splitlines()]
+    options = {path: options.split(",") for _, path, _, options, *_ in mounts}
+    for path in (TMP, SHARED_MEMORY):
+        assert {"rw", "noexec", "nosuid", "nodev", "size=65536k"} <= set(options[path]), path
+    assert "mode=700" in options[TMP]
+
+
+@both
+def test_resources_are_limited(stack: Stack, service: str):
+    host = inspect(stack, service)["HostConfig"]
+    for name in ("Memory", "NanoCpus", "PidsLimit"):
+        assert host[name] > 0, name
+    assert inspect(stack, service)["State"]["OOMKilled"] is False
+
+
+@both
+def test_logs_are_rotated(stack: Stack, service: str):
+    log = inspect(stack, service)["HostConfig"]["LogConfig"]
+    assert log == {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
+
+
+@both
+def test_restarted_unless_stopped(stack: Stack, service: str):
+    assert inspect(stack, service)["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
+
+
+@both
+def test_healthy(stack: Stack, service: str):
+    found = inspect(stack, service)
+    assert found["Config"]["Healthcheck"]["Test"][0] == "CMD", "no shell"
+    assert found["State"]["Health"]["Status"] == "healthy"
+    assert found["RestartCount"] == 0
+
+
+def test_only_the_proxy_is_published_and_to_this_machine_alone(stack: Stack):
+    assert not inspect(stack, "app")["HostConfig"]["PublishAllPorts"]
+    assert not any(inspect(stack, "app")["NetworkSettings"]["Ports"].values())
+    ports = inspect(stack, "proxy")["NetworkSettings"]["Ports"]
+    (published,) = [found for found in ports.values() if found]
+    assert [binding["HostIp"] for binding in published] == ["127.0.0.1"]
+
+
+@both
+def test_first_process_is_the_server(stack: Stack, service: str):
+    """A shell in its place would keep the engine's signals to itself."""
+    config = inspect(stack, service)["Config"]
+    for command in (config["Entrypoint"] or [], config["Cmd"]):
+        assert command[:1] != ["/bin/sh"]
+    assert status(stack, service)["Name"] not in ("sh", "dash", "bash")
+
+
+@both
+def test_stop_signal_is_the_servers_own(stack: Stack, service: str):
+    if service == "app":
+        entry = FACTS["_servers"][stack.pair.server]
+    else:
+        entry = FACTS["_proxies"][stack.pair.proxy]
+    assert inspect(stack, service)["Config"]["StopSignal"] == entry["stop_signal"]
+
+
+@both
+def test_no_secret_is_left_in_the_image(stack: Stack, service: str, project: Path):
+    key = (project / "secrets" / "secret_key").read_text().strip()
+    container = stack.container(service)
+    assert key not in json.dumps(container.attrs)
+    assert key not in json.dumps([container.image.attrs, container.image.history()])
+    names = [variable.partition("=")[0] for variable in container.attrs["Config"]["Env"]]
+    for name in names:
+        assert not re.search("SECRET|PASSWORD|TOKEN", name) or name.endswith("_FILE"), name
+    # As root, who may read all files; the mounted secret is not the image's.
+    options = "--recursive --files-with-matches --devices=skip --exclude-dir=secrets"
+    places = "/app /opt /srv /etc /home /root /run /tmp /usr/local /var"
+    script = f"grep --fixed-strings {options} -e '{key}' {places}"
+    assert run(stack, service, script, user="0:0") == ""
+    # Nor what the build was lent, nor what .dockerignore holds back.
+    names = "-name '.env*' -o -name pip.conf -o -name secret_key -o -name ca_bundle"
+    assert (
+        run(
+            stack,
+            service,
+            f"find / -xdev -path /run/secrets -prune -o -type f \\( {names} \\) -print",
+            user="0:0",
+        )
+        == ""
+    )
+
+
+@both
+def test_no_compiler_or_installer_is_left_in_the_image(stack: Stack, service: str):
+    tools = "gcc cc c++ g++ clang make ld as pip pip3 uv poetry git"
+    assert run(stack, service, f"for tool in {tools}; do command -v $tool; done; true") == ""
+    if service == "app":
+        script = (
+            "from importlib.util import find_spec; print(find_spec('pip'), find_spec('ensurepip'))"
+        )
+        for python in ("python", "/usr/local/bin/python3"):
+            found = stack.container("app").exec_run([python, "-c", script])
+            assert found.output == b"None None\n", python
+
+
+def check_log(line: str) -> None:
+    """Check a line that was logged while all was well: valid JSON if it is JSON, and no warning."""
+    if line.startswith("{"):
+        # The proxy's lines have no level: each is a request.
+        assert json.loads(line).get("level", "INFO") in ("DEBUG", "INFO"), line
+    else:
+        assert not re.search("(?i)warn|error|fail|crit|alert|emerg|deprecat|Traceback", line), line
+
+
+@both
+def test_nothing_is_warned_of_at_the_start(stack: Stack, service: str):
+    for line in stack.first_logs[service].splitlines():
+        check_log(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [("/", 200), ("/%22%5C%0A%C3%A9", 404), ("/probe/fail", 500)],
+    ids=["page", "odd-path", "failure"],
+)
+@both
+def test_a_request_is_logged_as_json(stack: Stack, service: str, path: str, status: int):
+    """A line of the proxy's, and one of the application's, with what a failure was."""
+    answer = stack.get(path)
+    assert answer.status_code == status
+    request_id = answer.headers["X-Request-ID"]
+
+    def logged() -> list[dict]:
+        """Return the request's lines once that of its answer, which comes last, is there."""
+        lines = stack.container(service).logs(tail=200).decode().splitlines()
+        entries = [json.loads(line) for line in lines if f'"{request_id}"' in line]
+        return entries if any("status" in entry for entry in entries) else []
+
+    entries = wait_until(logged, timeout=5)
+    assert [entry["status"] for entry in entries if "status" in entry] == [status]
+    if service == "app" and status == 500:
+        assert any("the probe fails" in entry.get("exc_info", "") for entry in entries)
+
+
+def test_the_proxys_configuration_is_valid_and_nothing_in_it_doubtful(stack: Stack):
+    check = FACTS["_proxies"][stack.pair.proxy]["check_configuration"]
+    done = stack.container("proxy").exec_run(check)
+    assert (done.exit_code, done.output.decode().strip()) in ((0, ""), (0, "Syntax OK"))
+
+
+def test_builder_finds_nothing_in_the_dockerfile(stack: Stack, project: Path):
+    docker(project, "build", "--check", ".")
+
+
+def test_compose_takes_every_setting(stack: Stack, project: Path, tmp_path: Path):
+    """Each line of .env.example, taken at its word."""
+    settings = tmp_path / "settings"
+    example = (project / ".env.example").read_text()
+    settings.write_text(re.sub(r"(?m)^# ([A-Z_]+=)", r"\1", example))
+    docker(project, "compose", "--env-file", str(settings), "config", "--quiet")
+
+
+def docker(project: Path, *arguments: str) -> None:
+    """Run Docker's program in a project, and fail with what it says."""
+    done = subprocess.run(
+        ["docker", *arguments], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "WARN" in done.stderr) == (0, False), done.stdout + done.stderr
