@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.idle import watch_idle_connections
 from tests.harness.stack import Stack, prepare_engine, run_stack
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
 
 PACKAGE = "probed"
 PROBE = Path(__file__).parent / "probe"
+LATE = ["disruptive", "patient"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -22,7 +24,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a pair's disruptive tests last: the others find the stack as it was started."""
-    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+    items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +60,16 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
     """The running pair, with the probe's views laid over its application."""
     os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
     with run_stack(pair, project, f"{project.name}-{os.getpid()}", PROBE / "compose.yaml") as stack:
-        yield stack
+        # It takes half a minute, so it begins at once; its test, after most others, waits for it.
+        with watch_idle_connections(stack) as stack.idle:
+            yield stack
+
+
+@pytest.fixture
+def restored(stack: Stack) -> Iterator[Stack]:
+    """The stack, started again after the test."""
+    yield stack
+    stack.start()
 
 
 @pytest.hookimpl(wrapper=True)
