@@ -59,10 +59,13 @@ def python_version(pair: Pair) -> str:
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
     """The running pair, with the probe's views laid over its application."""
     os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
-    with run_stack(pair, project, f"{project.name}-{os.getpid()}", PROBE / "compose.yaml") as stack:
+    name = f"{project.name}-{os.getpid()}"
+    with (
+        run_stack(pair, project, name, PROBE / "compose.yaml") as stack,
         # It takes half a minute, so it begins at once; its test, after most others, waits for it.
-        with watch_idle_connections(stack) as stack.idle:
-            yield stack
+        watch_idle_connections(stack) as stack.idle,
+    ):
+        yield stack
 
 
 @pytest.fixture

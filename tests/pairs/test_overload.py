@@ -72,7 +72,7 @@ def stalled(stack: Stack, sent: bytes, clients: int) -> Iterator[None]:
 def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
     """Hold nobody else up, many more of them than the application has threads."""
     before = {container.id: container.attrs["RestartCount"] for container in stack.containers()}
-    with stalled(stack, STALLED[kind], FEWER.get(kind, 50 * THREADS)):
+    with stalled(stack, STALLED[kind], FEWER.get(kind, 75 * THREADS)):
         until = time.monotonic() + 1
         slowest = 0.0
         while time.monotonic() < until:

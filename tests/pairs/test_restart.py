@@ -88,6 +88,31 @@ def test_application_gone_and_back_at_another_address(restored: Stack, record_pr
     assert started_at(restored, "proxy") == proxy
 
 
+def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
+    """End the process that answers, and see another one answer."""
+    before = stack.container("app")
+    assert ask(f"{stack.url}/probe/{end}").status in AWAY
+    ended = time.monotonic()
+    outcome = retried(
+        f"{stack.url}/probe/host", seconds=30, accept=lambda outcome: outcome.status == 200
+    )
+    seconds = time.monotonic() - ended
+    record_property("recovered_seconds", round(seconds, 2))
+    after = stack.container("app")
+    restarts = after.attrs["RestartCount"] - before.attrs["RestartCount"]
+    record_property("restarts", restarts)
+    assert outcome.status == 200
+    # It takes a second or two; several times that where several pairs are tested on two cores.
+    assert seconds < 15
+    # A server replaces its worker process. Where it has none, the engine restarts the container.
+    assert restarts == (0 if has_processes(stack.pair.server) else 1)
+
+
+def test_process_killed(restored: Stack, record_property: Record):
+    """Gone without notice, it is replaced."""
+    see_replaced(restored, "die", record_property)
+
+
 def test_application_recreated_under_load(restored: Stack, record_property: Record):
     """A client that asks again what may be asked again notices nothing but a pause."""
     url = f"{restored.url}/probe/work/0.05/"
@@ -96,7 +121,7 @@ def test_application_recreated_under_load(restored: Stack, record_property: Reco
         answered = []
         while not done or len(answered) < 3:
             outcome = retried(
-                url + uuid4().hex, seconds=15, accept=lambda outcome: outcome.status == 200
+                url + uuid4().hex, seconds=60, accept=lambda outcome: outcome.status == 200
             )
             assert not outcome.cut
             answered.append(outcome.status == 200)
@@ -126,24 +151,6 @@ def test_proxy_restarted_under_load(restored: Stack, record_property: Record):
     wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=5)
 
 
-@pytest.mark.parametrize("end", ["die", "hog"], ids=["killed", "out-of-memory"])
-def test_process_that_ends(restored: Stack, end: str, record_property: Record):
-    """Is replaced: by its server where that has worker processes, else with its container."""
-    # A restart by the engine is counted from when it was created.
-    before = restored.container("app")
-    assert ask(f"{restored.url}/probe/{end}").status in AWAY
-    ended = time.monotonic()
-    outcome = retried(
-        f"{restored.url}/probe/host", seconds=10, accept=lambda outcome: outcome.status == 200
-    )
-    assert outcome.status == 200
-    record_property("recovered_seconds", round(time.monotonic() - ended, 2))
-    assert time.monotonic() - ended < 5
-    after = restored.container("app")
-    restarts = after.attrs["RestartCount"] - before.attrs["RestartCount"]
-    assert restarts == (0 if has_processes(restored.pair.server) else 1)
-
-
 def test_application_that_refuses_to_start(restored: Stack):
     """Is tried again by the engine, while the proxy says that it is away."""
     # The file is mounted, so that it is the one that the container reads.
@@ -152,10 +159,16 @@ def test_application_that_refuses_to_start(restored: Stack):
     key.write_text("", encoding="utf-8")
     try:
         restored.compose("restart --timeout 10 app")
-        wait_until(lambda: restored.container("app").attrs["RestartCount"] > 0, timeout=15)
+        wait_until(lambda: restored.container("app").attrs["RestartCount"] > 0, timeout=30)
         assert b"No secret key" in restored.container("app").logs(tail=100)
         assert ask(f"{restored.url}/health/live").status in AWAY
         assert ask(f"{restored.url}/health/proxy").status == 200
     finally:
         key.write_text(secret, encoding="utf-8")
-    wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=15)
+    # The engine waits longer after each attempt.
+    wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=60)
+
+
+def test_out_of_memory(restored: Stack, record_property: Record):
+    """The kernel kills the process; not the container, where another process is its first."""
+    see_replaced(restored, "hog", record_property)
