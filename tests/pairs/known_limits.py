@@ -10,4 +10,8 @@ KNOWN_LIMITS: dict[tuple[str, str, str], str] = {
         "Granian empties header values that are not ASCII (wontfix): "
         "https://github.com/emmett-framework/granian/issues/335"
     ),
+    ("*", "apache", "test_scale.py::test_request_in_flight_on_a_killed_replica"): (
+        "mod_proxy asks another replica only until it has sent the request; then it answers 502 "
+        "(measured with httpd 2.4: for 2 of 6 requests, those of the killed replica)"
+    ),
 }

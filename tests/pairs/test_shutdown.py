@@ -1,69 +1,71 @@
-"""Stopping loses nothing; a new application is found again."""
+"""Stopping loses nothing that had begun, and waits for nobody who asks for nothing."""
 
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+import re
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
-import requests
 
+from tests.harness.load import Outcome, ask, load
 from tests.harness.stack import Stack, wait_until
-from tests.harness.template import FACTS
 
 pytestmark = pytest.mark.disruptive
 
-
-@pytest.fixture
-def restored(stack: Stack) -> Iterator[Stack]:
-    """The stack, started again after the test."""
-    yield stack
-    stack.start()
+Record = Callable[[str, object], None]
 
 
-def slow_request(stack: Stack, pool: ThreadPoolExecutor) -> tuple[str, Future]:
-    """Send a request that takes three seconds; return its name and its answer to come."""
-    name, url = uuid4().hex, stack.url
-    answer = pool.submit(requests.get, f"{url}/probe/slow/{name}", timeout=30)
-    began = f"probe: began {name}".encode()
-    wait_until(lambda: began in stack.container("app").logs(tail=50), timeout=5)
-    return name, answer
+def begun(stack: Stack) -> set[str]:
+    """Return the names of the requests that reached the application's views, by its log."""
+    return {
+        name
+        for container in stack.containers("app")
+        for name in re.findall(r"probe: began ([0-9a-f]+)", container.logs().decode())
+    }
+
+
+def exit_codes(stack: Stack, service: str | None = None) -> dict[str, int]:
+    """Return the status of each container, which must have ended."""
+    containers = stack.containers(service)
+    assert {container.status for container in containers} == {"exited"}
+    return {container.name: container.attrs["State"]["ExitCode"] for container in containers}
+
+
+def is_whole(outcome: Outcome) -> bool:
+    return outcome.status == 200 and outcome.text == f"{outcome.name}\n" * 1000
 
 
 @pytest.mark.parametrize("service", ["", "app"], ids=["pair", "app"])
-def test_stop_loses_no_request(restored: Stack, service: str):
+def test_stop_loses_no_request(restored: Stack, service: str, record_property: Record):
+    """Several at a time, some of them in the midst of a streamed answer."""
+    names = [uuid4().hex for _ in range(4)]
+    urls = [
+        f"{restored.url}/probe/{view}/2.5/{name}"
+        for view, name in zip(["work", "drip"] * 2, names, strict=True)
+    ]
     with ThreadPoolExecutor() as pool:
-        name, answer = slow_request(restored, pool)
+        answers = [pool.submit(ask, url) for url in urls]
+        wait_until(lambda: begun(restored) >= set(names), timeout=5)
+        started = time.monotonic()
         restored.compose(f"stop {service}")
-        assert answer.result().status_code == 200
-        assert answer.result().text == f"finished {name}\n"
-    for container in restored.containers(service):
-        assert container.status == "exited"
-        assert container.attrs["State"]["ExitCode"] == 0, container.name
+        record_property("stop_seconds", round(time.monotonic() - started, 1))
+    outcomes = [answer.result() for answer in answers]
+    assert [outcome for outcome in outcomes if not is_whole(outcome)] == []
+    assert set(exit_codes(restored, service or None).values()) == {0}
 
 
-def test_application_with_a_new_address_is_found(restored: Stack):
-    network = restored.docker.networks.get(f"{restored.name}_default")
-
-    def address() -> str:
-        return restored.container("app").attrs["NetworkSettings"]["Networks"][network.name][
-            "IPAddress"
-        ]
-
-    proxy, before = restored.container("proxy"), address()
-    restored.compose("rm --stop --force app")
-    # Whoever comes next would get the free address again, so something else takes it.
-    base = FACTS["_proxies"][restored.pair.proxy]["image"]
-    squatter = restored.docker.containers.run(
-        base, ["sleep", "60"], entrypoint="", detach=True, network=network.name
-    )
-    try:
-        restored.compose("up --wait --no-build --no-deps app")
-        assert address() != before
-        wait_until(lambda: restored.get("/health/live").status_code == 200, timeout=5)
-    finally:
-        squatter.remove(force=True)
-    after = restored.container("proxy")
-    assert (after.id, after.attrs["State"]["StartedAt"]) == (
-        proxy.id,
-        proxy.attrs["State"]["StartedAt"],
-    )
+@pytest.mark.parametrize("service", ["", "app"], ids=["pair", "app"])
+def test_stop_under_load(restored: Stack, service: str, record_property: Record):
+    """What the application began is answered whole; what comes too late is refused, not cut off."""
+    with load(f"{restored.url}/probe/work/0.1/", clients=4) as running:
+        wait_until(lambda: running.count(200) >= 12, timeout=10)
+        restored.compose(f"stop {service}")
+    record_property("sent", len(running.outcomes))
+    record_property("answered", running.count(200))
+    record_property("refused", running.count(None, 502, 503))
+    whole = {outcome.name for outcome in running.outcomes if is_whole(outcome)}
+    assert begun(restored) & {outcome.name for outcome in running.outcomes} == whole
+    assert {outcome.status for outcome in running.outcomes} <= {200, None, 502, 503}
+    assert not any(outcome.cut for outcome in running.outcomes)
+    assert set(exit_codes(restored, service or None).values()) == {0}

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import signal
+import socket
 import time
 from pathlib import Path
 from uuid import uuid4
@@ -80,3 +82,49 @@ def slow(name: str) -> Response:
     print(f"probe: began {name}", flush=True)
     time.sleep(3)
     return Response(f"finished {name}\n")
+
+
+@blueprint.get("/work/<float:seconds>/<name>")
+def work(seconds: float, name: str) -> Response:
+    """Say in the log that work began, take some time over it, and answer at some length."""
+    print(f"probe: began {name}", flush=True)
+    time.sleep(seconds)
+    return Response(f"{name}\n" * 1000)
+
+
+@blueprint.get("/drip/<float:seconds>/<name>")
+def drip(seconds: float, name: str) -> Response:
+    """Answer the same in ten parts, over some time."""
+    print(f"probe: began {name}", flush=True)
+
+    def parts():
+        for _ in range(10):
+            yield f"{name}\n" * 100
+            time.sleep(seconds / 10)
+
+    return Response(parts(), mimetype="text/plain")
+
+
+@blueprint.get("/host")
+def host() -> str:
+    """Say which container answers."""
+    return socket.gethostname()
+
+
+@blueprint.get("/die")
+def die() -> str:
+    """Kill this process without notice."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(137)  # the kernel spares process 1 of a container from its own signals
+
+
+@blueprint.get("/hog")
+def hog() -> str:
+    """Use more memory than the container may."""
+    return str(len([b"x" * 1024 * 1024 for _ in range(4096)]))
+
+
+@blueprint.get("/large/<int:size>")
+def large(size: int) -> Response:
+    """Answer with so many bytes."""
+    return Response(bytes(size))

@@ -1,12 +1,47 @@
 """Gunicorn with gevent: a greenlet for each request. https://gunicorn.org/reference/settings/"""
 
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from gevent import Greenlet, Timeout, getcurrent, kill
+from gunicorn.workers.ggevent import GeventWorker
 
 from {{ cookiecutter.package_name }} import logs
 
+
+class Worker(GeventWorker):
+    """Gunicorn's own, which at a stop would wait for idle connections as it does for busy ones."""
+
+    def init_process(self) -> None:
+        """Start with no connection, and serve."""
+        self.waiting: dict[Greenlet, tuple[Timeout, float]] = {}
+        super().init_process()
+
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:
+        """Note each connection that waits for its next request."""
+        connection = getcurrent()
+        with super().timeout_ctx() as timeout:
+            self.waiting[connection] = timeout, time.monotonic()
+            try:
+                yield
+            finally:
+                del self.waiting[connection]
+
+    def notify(self) -> None:
+        """Show a sign of life, each second; when stopping, let idle connections time out."""
+        super().notify()
+        if not self.alive:
+            for connection, (timeout, since) in list(self.waiting.items()):
+                if time.monotonic() - since > 0.5:  # else its request may be on the way
+                    kill(connection, timeout, block=False)
+
+
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 bind = f"0.0.0.0:{os.environ['PORT']}"
-worker_class = "gevent"
+worker_class = Worker
 workers = int(os.environ["WEB_CONCURRENCY"])
 
 # A worker whose event loop hangs for so long is replaced. Slow requests are the proxy's to end.

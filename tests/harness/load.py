@@ -1,0 +1,87 @@
+"""A small, bounded load: clients that ask one after the other, and note what became of it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import requests
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one request."""
+
+    name: str
+    # None: there was no answer at all, such as from a port that nobody listens on.
+    status: int | None
+    text: str
+    # The answer began and did not end as it should have.
+    cut: bool
+    began: float
+    seconds: float
+
+
+def ask(url: str, *, timeout: float = 30) -> Outcome:
+    """Ask over a connection of its own; the last part of the path is the request's name."""
+    began = time.monotonic()
+    status, text, cut = None, "", False
+    try:
+        with requests.get(url, timeout=timeout, stream=True, allow_redirects=False) as answer:
+            status = answer.status_code
+            text = answer.text
+    except requests.RequestException:
+        cut = status is not None
+    return Outcome(
+        url.rpartition("/")[2], status, text, cut, began, seconds=time.monotonic() - began
+    )
+
+
+def ask_at_once(urls: list[str], **arguments) -> list[Outcome]:
+    """Ask for all of them side by side."""
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return list(pool.map(lambda url: ask(url, **arguments), urls))
+
+
+@dataclass
+class Load:
+    """Clients that go on asking until they are told to stop."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    ending: threading.Event = field(default_factory=threading.Event)
+
+    def count(self, *statuses: int | None) -> int:
+        """Return how many answers had one of these statuses until now."""
+        return sum(outcome.status in statuses for outcome in list(self.outcomes))
+
+
+@contextmanager
+def load(url: str, *, clients: int = 4, pause: float = 0.01, most: int = 5000) -> Iterator[Load]:
+    """Ask ``url`` + a new name with so many clients while the block runs, ``most`` times."""
+    running = Load()
+
+    def client() -> None:
+        while not running.ending.wait(pause) and len(running.outcomes) < most:
+            running.outcomes.append(ask(url + uuid4().hex))
+
+    with ThreadPoolExecutor(clients) as pool:
+        futures = [pool.submit(client) for _ in range(clients)]
+        try:
+            yield running
+        finally:
+            running.ending.set()
+    for future in futures:
+        future.result()
+
+
+def retried(
+    url: str, *, seconds: float, accept: Callable[[Outcome], bool], pause: float = 0.05
+) -> Outcome:
+    """Ask as a client that may ask again does: until the answer is accepted, for some seconds."""
+    deadline = time.monotonic() + seconds
+    while not accept(outcome := ask(url)) and time.monotonic() < deadline:
+        time.sleep(pause)  # between two attempts; the answer ends the wait
+    return outcome
