@@ -1,9 +1,11 @@
 """A client that sends the bytes it is given, and reads the answers one by one."""
 
 import io
+import json
 import socket
 from dataclasses import dataclass
 from http.client import HTTPMessage, HTTPResponse
+from typing import Any
 
 from .stack import Stack
 
@@ -15,6 +17,10 @@ class Answer:
     status: int
     headers: HTTPMessage
     body: bytes
+
+    def json(self) -> Any:
+        """Return what the body says."""
+        return json.loads(self.body)
 
 
 class _Stream(io.BufferedReader):

@@ -27,13 +27,17 @@ def harmless(answer: requests.Response) -> bool:
         ("GET", "/probe/fail", 500),
         ("POST", "/static/style.css", 405),
         ("GET", "/static/nothing-here", 404),
-        ("GET", "/.proxy-errors/502", 404),
-    ],
+            ],
 )
 def test_errors_give_nothing_away(stack: Stack, method: str, path: str, status: int):
     answer = stack.request(method, path)
     assert answer.status_code == status
     assert harmless(answer)
+
+
+@pytest.mark.parametrize("page", ["502", "504", "502.html", "504.html", ""])
+def test_error_pages_are_for_errors_alone(stack: Stack, page: str):
+    assert stack.get(f"/.proxy-errors/{page}").status_code in (403, 404)
 
 
 def test_error_while_handling_an_error(stack: Stack):
@@ -65,6 +69,6 @@ def test_application_away(stack: Stack):
         answer = stack.get("/")
     finally:
         stack.start()
-    assert answer.status_code in (502, 503)
+    assert answer.status_code in (502, 503, 504)
     assert harmless(answer)
     assert "not available" in answer.text

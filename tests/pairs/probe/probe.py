@@ -39,7 +39,7 @@ def empty() -> tuple[str, int]:
     return "", 204
 
 
-@blueprint.get("/fail")
+@blueprint.route("/fail", methods=["GET", "POST"])
 def fail() -> str:
     """Raise."""
     raise RuntimeError("the probe fails on request")
