@@ -104,7 +104,18 @@ def test_chunks_one_by_one(stack: Stack):
     """Each part of a chunk in a packet of its own."""
     with Raw(stack) as client:
         client.request("POST /probe/upload HTTP/1.1", "Transfer-Encoding: chunked")
-        for part in (b"5", b"\r", b"\n", b"ab", b"cde", b"\r\n", b"1\r\nf\r", b"\n0", b"\r\n\r", b"\n"):
+        for part in (
+            b"5",
+            b"\r",
+            b"\n",
+            b"ab",
+            b"cde",
+            b"\r\n",
+            b"1\r\nf\r",
+            b"\n0",
+            b"\r\n\r",
+            b"\n",
+        ):
             client.send(part)
         assert client.answer().json() == seen(b"abcdef")
 
@@ -136,7 +147,9 @@ def test_expect_continue_without_a_body(stack: Stack):
 def test_expect_something_else(stack: Stack):
     """Refused or passed over; nobody waits."""
     with Raw(stack, timeout=2) as client:
-        client.request("POST /probe/upload HTTP/1.1", "Expect: 200-maybe", "Content-Length: 1", body=b"x")
+        client.request(
+            "POST /probe/upload HTTP/1.1", "Expect: 200-maybe", "Content-Length: 1", body=b"x"
+        )
         assert client.answer().status in (200, 417)
     assert stack.get("/health/live").status_code == 200
 

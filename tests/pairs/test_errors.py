@@ -27,7 +27,7 @@ def harmless(answer: requests.Response) -> bool:
         ("GET", "/probe/fail", 500),
         ("POST", "/static/style.css", 405),
         ("GET", "/static/nothing-here", 404),
-            ],
+    ],
 )
 def test_errors_give_nothing_away(stack: Stack, method: str, path: str, status: int):
     answer = stack.request(method, path)
@@ -50,7 +50,9 @@ def test_error_while_handling_an_error(stack: Stack):
 
 def test_errors_do_not_add_up(stack: Stack):
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda _: requests.get(f"{stack.url}/probe/fail", timeout=9), range(40)))
+        answers = list(
+            pool.map(lambda _: requests.get(f"{stack.url}/probe/fail", timeout=9), range(40))
+        )
     assert {answer.status_code for answer in answers} == {500}
     assert stack.get("/").status_code == 200
 
@@ -71,4 +73,4 @@ def test_application_away(stack: Stack):
         stack.start()
     assert answer.status_code in (502, 503, 504)
     assert harmless(answer)
-    assert "not available" in answer.text
+    assert "Please try again later" in answer.text

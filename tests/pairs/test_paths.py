@@ -42,7 +42,18 @@ def test_path(stack: Stack, sent: str, given: str):
 
 @pytest.mark.parametrize(
     "query",
-    ["a=1&b=2", "", "?", "a=%26%3D", "%E2%82%AC=%FF", "a=1&a=2", "/../?/", "a=b;c", "a+b=%20", "x" * 4000],
+    [
+        "a=1&b=2",
+        "",
+        "?",
+        "a=%26%3D",
+        "%E2%82%AC=%FF",
+        "a=1&a=2",
+        "/../?/",
+        "a=b;c",
+        "a+b=%20",
+        "x" * 4000,
+    ],
 )
 def test_query(stack: Stack, query: str):
     answer = ask(stack, f"/probe/request?{query}".encode())

@@ -114,7 +114,9 @@ def test_caching(stack: Stack, file: str, cached: str):
     assert again.headers["Cache-Control"] == cached
 
 
-@pytest.mark.parametrize("file", ["nothing.css", "hashed.0123456789.css", "style.css/", "deep/nothing"])
+@pytest.mark.parametrize(
+    "file", ["nothing.css", "hashed.0123456789.css", "style.css/", "deep/nothing"]
+)
 def test_missing_file(stack: Stack, file: str):
     """The proxy says so itself, and lets nobody keep it."""
     answer = stack.get(f"/static/{file}")

@@ -80,7 +80,7 @@ def say_what_was_asked(response: Response) -> Response:
     """Show the path that the application was given; without this it was not asked."""
     # WSGI's paths are bytes in disguise.
     response.headers["X-Probe-Path"] = quote(request.environ["PATH_INFO"], encoding="latin-1")
-    response.headers["X-Probe-Query"] = request.environ["QUERY_STRING"]
+    response.headers["X-Probe-Query"] = request.query_string.decode("latin-1")
     return response
 
 
