@@ -125,16 +125,15 @@ def test_line_ends_stay_in_a_redirect(stack: Stack):
 
 
 @pytest.mark.parametrize(
-    ("target", "statuses"),
+    ("target", "status"),
     [
-        # No client should send a fragment. nginx ignores it, httpd refuses.
-        ("/probe/request#part", (200, 400)),
-        ("http://localhost/probe/request", (200,)),
-        ("probe/request", (400,)),
-        ("*", (400,)),
+        ("/probe/request#part", 400),
+        ("http://localhost/probe/request", 200),
+        ("probe/request", 400),
+        ("*", 400),
     ],
 )
-def test_target(stack: Stack, target: str, statuses: tuple[int, ...]):
+def test_target(stack: Stack, target: str, status: int):
     answer = ask(stack, target.encode())
-    assert answer.status in statuses
-    assert answer.headers["X-Probe-Path"] == ("/probe/request" if answer.status == 200 else None)
+    assert answer.status == status
+    assert answer.headers["X-Probe-Path"] == ("/probe/request" if status == 200 else None)

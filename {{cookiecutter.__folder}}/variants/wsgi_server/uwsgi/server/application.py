@@ -1,5 +1,7 @@
 """What uWSGI loads: the application, with two things put right that uWSGI has no setting for."""
 
+import os
+import socket
 from collections.abc import Iterable, Iterator
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -24,5 +26,8 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
     try:
         yield from body
     except Exception:
-        uwsgi.disconnect()
+        # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
+        # which another request may have got by then.
+        with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
         raise
