@@ -43,7 +43,10 @@ def test_gixy(folders: list[Path], tmp_path: Path):
         text = re.sub(r"\$\{\w*UPSTREAM\}", "app:8000", text)
         text = re.sub(r"\$\{\w*RESOLVERS\}", "127.0.0.11", text)
         (tmp_path / "proxy.conf").write_text(re.sub(r"\$\{[A-Z_]+\}", "30", text))
-        run_tool("gixy", "--disable-includes", tmp_path / "proxy.conf")
+        # try_files costs one look at the disk for each static file, and is meant to.
+        run_tool(
+            "gixy", "--disable-includes", "--skips=try_files_is_evil_too", tmp_path / "proxy.conf"
+        )
 
 
 def test_yamllint(folders: list[Path]):

@@ -1,6 +1,7 @@
 """Each pair is generated, built and started once; its tests ask it through the proxy."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -61,8 +62,8 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 @pytest.fixture(scope="session")
 def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pair's project, generated alone in a folder."""
-    return generate(
+    """The pair's project, generated alone in a folder; with some more static files."""
+    project = generate(
         tmp_path_factory.mktemp(str(pair)),
         project_slug=f"pair-{pair}".replace("_", "-"),
         package_name=PACKAGE,
@@ -70,6 +71,8 @@ def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
         proxy=pair.proxy,
         python_version=python_version(pair),
     )
+    shutil.copytree(PROBE / "static", project / "src" / PACKAGE / "static", dirs_exist_ok=True)
+    return project
 
 
 def python_version(pair: Pair) -> str:

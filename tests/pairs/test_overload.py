@@ -49,7 +49,7 @@ STALLED = {
     # Eight megabytes of ten each: they fill the memory that the proxy may use.
     "large-body": UPLOAD + b"Content-Length: 10000000\r\n\r\n" + bytes(8_000_000),
     # Read nothing of the answer.
-    "answer": b"GET /probe/large/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "answer": b"GET /probe/bytes/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 FEWER = {"large-body": 20, "answer": 40}
 

@@ -1,7 +1,8 @@
-"""Pages, health, methods and errors."""
+"""Pages, health, methods, redirects and conditional requests."""
 
 import pytest
 
+from tests.harness.raw import Raw
 from tests.harness.stack import Stack
 from tests.harness.template import FACTS
 
@@ -22,27 +23,141 @@ def test_proxy_answers_for_itself(stack: Stack):
     assert stack.get("/health/proxy").text == "ok\n"
 
 
-def test_head_is_get_without_a_body(stack: Stack):
-    got, head = stack.get("/"), stack.request("HEAD", "/")
-    assert head.status_code == 200
-    assert head.content == b""
-    assert head.headers["Content-Length"] == got.headers["Content-Length"]
-    assert stack.get("/").text == got.text  # on the same connection: nothing was left in it
-
-
-def test_no_content(stack: Stack):
-    answer = stack.get("/probe/empty")
-    assert (answer.status_code, answer.content) == (204, b"")
-    assert stack.get("/health/live").status_code == 200
+@pytest.mark.parametrize("size", [0, 1, 1000, 100_000])
+def test_answer_is_exact(stack: Stack, size: int):
+    answer = stack.get(f"/probe/bytes/{size}")
+    assert answer.content == (b"0123456789" * (size // 10 + 1))[:size]
+    assert answer.headers["Content-Length"] == str(size)
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [("GET", "/nothing-here", 404), ("POST", "/", 405), ("GET", "/probe/fail", 500)],
+    "path",
+    [
+        "/",
+        "/health/live",
+        "/health/proxy",
+        "/static/style.css",
+        "/nothing-here",
+        "/probe/bytes/100000",
+        "/probe/empty",
+        "/probe/redirect/path",
+    ],
 )
-def test_errors_give_nothing_away(stack: Stack, method: str, path: str, status: int):
-    answer = stack.request(method, path)
-    assert answer.status_code == status
-    assert "Traceback" not in answer.text
-    assert "probe fails" not in answer.text
-    assert answer.headers["Server"] in ("nginx", "Apache")  # no version, no application server
+def test_head_is_get_without_a_body(stack: Stack, path: str):
+    got = stack.get(path, headers={"Accept-Encoding": "identity"})
+    with Raw(stack) as client:
+        client.request(f"HEAD {path} HTTP/1.1")
+        head = client.answer("HEAD")
+        assert (head.status, head.body) == (got.status_code, b"")
+        for name in ("Content-Length", "Content-Type", "Location"):
+            assert head.headers[name] == got.headers.get(name)
+        # The same connection goes on: nothing was left in it.
+        client.request("GET /health/live HTTP/1.1")
+        assert client.answer().body == b'{"status":"ok"}\n'
+
+
+def test_head_of_a_streamed_answer(stack: Stack):
+    with Raw(stack) as client:
+        client.request("HEAD /probe/download/20 HTTP/1.1")
+        assert client.answer("HEAD").status == 200
+        client.request("GET /health/live HTTP/1.1")
+        assert client.answer().body == b'{"status":"ok"}\n'
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/", {"GET", "HEAD", "OPTIONS"}),
+        ("/probe/upload", {"POST", "OPTIONS"}),
+        ("/probe/unread", {"POST", "PUT", "OPTIONS"}),
+    ],
+)
+def test_options(stack: Stack, path: str, allowed: set[str]):
+    answer = stack.request("OPTIONS", path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert stack.get("/health/live").status_code == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
+def test_wrong_method(stack: Stack, method: str):
+    answer = stack.request(method, "/")
+    assert answer.status_code == 405
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+
+
+def test_nothing_here(stack: Stack):
+    answer = stack.get("/nothing-here")
+    assert answer.status_code == 404
+    assert answer.headers["X-Probe-Path"] == "/nothing-here"  # the application's own page
+
+
+def test_no_content(stack: Stack):
+    with Raw(stack) as client:
+        for _ in range(3):
+            client.request("GET /probe/empty HTTP/1.1")
+            answer = client.answer()
+            assert (answer.status, answer.body) == (204, b"")
+            assert "Content-Length" not in answer.headers
+            assert "Transfer-Encoding" not in answer.headers
+        client.request("GET /health/live HTTP/1.1")
+        assert client.answer().status == 200
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ('If-None-Match: "probe"', 304),
+        ('If-None-Match: "other", W/"probe"', 304),
+        ("If-None-Match: *", 304),
+        ('If-None-Match: "other"', 200),
+        ("If-Modified-Since: Tue, 14 Nov 2023 22:13:20 GMT", 304),
+        ("If-Modified-Since: Mon, 13 Nov 2023 22:13:20 GMT", 200),
+    ],
+)
+def test_conditional_request(stack: Stack, header: str, status: int):
+    with Raw(stack) as client:
+        for _ in range(2):
+            client.request("GET /probe/tagged HTTP/1.1", header)
+            answer = client.answer()
+            assert (answer.status, answer.body) == (status, b"tagged\n" if status == 200 else b"")
+            assert answer.headers["ETag"] == '"probe"'
+        client.request("GET /health/live HTTP/1.1")
+        assert client.answer().status == 200
+
+
+def test_range_is_the_applications_to_serve(stack: Stack):
+    """A view that knows nothing of ranges answers whole; one that does decides itself."""
+    whole = stack.get("/probe/bytes/100", headers={"Range": "bytes=0-9"})
+    assert (whole.status_code, len(whole.content)) == (200, 100)
+    full = stack.get("/probe/file").content
+    part = stack.get("/probe/file", headers={"Range": "bytes=10-19"})
+    assert (part.status_code, part.content) == (206, full[10:20])
+    assert part.headers["Content-Range"] == f"bytes 10-19/{len(full)}"
+    beyond = stack.get("/probe/file", headers={"Range": f"bytes={len(full)}-"})
+    assert beyond.status_code == 416
+
+
+@pytest.mark.parametrize(
+    ("path", "location"),
+    [
+        ("/probe/redirect/path", "/probe/request"),
+        ("/probe/redirect/address", "{url}/probe/request"),
+        ("/probe/folder", "{url}/probe/folder/"),
+    ],
+)
+@pytest.mark.parametrize(
+    "host",
+    [None, "shop.example", "shop.example:8443", pytest.param("[::1]:9000", id="ipv6")],
+)
+def test_redirect_leads_back_here(stack: Stack, path: str, location: str, host: str | None):
+    """By the scheme, host and port that the client used."""
+    host = host or f"127.0.0.1:{stack.port}"
+    answer = stack.get(path, headers={"Host": host})
+    assert answer.status_code in (302, 308)
+    assert answer.headers["Location"] == location.format(url=f"http://{host}")
+
+
+def test_two_cookies(stack: Stack):
+    answer = stack.get("/probe/cookies")
+    assert answer.raw.headers.getlist("Set-Cookie") == ["first=1; Path=/", "second=2; Path=/"]

@@ -89,12 +89,16 @@ def test_request_timeout(changed: Stack):
     data = request("Connection: close", line=line, host="Host: good.example")
     with ThreadPoolExecutor() as pool:
         hanging = pool.submit(exchange, changed.port, data, wait=10)
+        served = 0
         while not hanging.done():
             answer = ask(changed)
             assert answer.status_code == 200
             assert answer.elapsed.total_seconds() < 1
+            served += 1
+    assert served > 1
     (reply,) = hanging.result().replies
     assert reply.status == 504
+    assert b"took too long" in reply.body
     assert_guarded(reply.headers, reply.body)
 
 

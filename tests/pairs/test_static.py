@@ -1,5 +1,8 @@
 """Static files come from the proxy."""
 
+import pytest
+
+from tests.harness.raw import Raw
 from tests.harness.stack import Stack
 
 
@@ -27,3 +30,148 @@ def test_unchanged_file_is_not_sent_again(stack: Stack):
     tag = stack.get("/static/style.css").headers["ETag"]
     answer = stack.get("/static/style.css", headers={"If-None-Match": tag})
     assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_unchanged_file_by_date(stack: Stack):
+    changed = stack.get("/static/style.css").headers["Last-Modified"]
+    answer = stack.get("/static/style.css", headers={"If-Modified-Since": changed})
+    assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_head(stack: Stack):
+    got = stack.get("/static/style.css", headers={"Accept-Encoding": "identity"})
+    head = stack.request("HEAD", "/static/style.css", headers={"Accept-Encoding": "identity"})
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Length", "Content-Type", "ETag", "Last-Modified", "Cache-Control"):
+        assert head.headers[name] == got.headers[name]
+
+
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [("0-9", 0, 10), ("100-", 100, None), ("-7", -7, None), ("5-100000", 5, None)],
+)
+def test_range(stack: Stack, asked: str, start: int, end: int | None):
+    headers = {"Accept-Encoding": "identity"}
+    full = stack.get("/static/style.css", headers=headers).content
+    part = stack.get("/static/style.css", headers=headers | {"Range": f"bytes={asked}"})
+    assert (part.status_code, part.content) == (206, full[start:end])
+    first = start % len(full)
+    last = first + len(part.content) - 1
+    assert part.headers["Content-Range"] == f"bytes {first}-{last}/{len(full)}"
+
+
+def test_two_ranges(stack: Stack):
+    headers = {"Accept-Encoding": "identity", "Range": "bytes=0-3,10-13"}
+    answer = stack.get("/static/style.css", headers=headers)
+    assert answer.status_code == 206
+    assert answer.headers["Content-Type"].startswith("multipart/byteranges")
+    assert answer.content.lower().count(b"content-range: bytes") == 2
+
+
+def test_range_beyond_the_end(stack: Stack):
+    headers = {"Accept-Encoding": "identity", "Range": "bytes=100000-"}
+    assert stack.get("/static/style.css", headers=headers).status_code == 416
+
+
+def test_range_of_another_version_is_whole(stack: Stack):
+    headers = {"Accept-Encoding": "identity", "Range": "bytes=0-3", "If-Range": '"old"'}
+    assert stack.get("/static/style.css", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip", "gzip"),
+        ("br, gzip;q=0.5", "gzip"),
+        ("identity", None),
+        ("gzip;q=0", None),
+        ("gzip; q=0.0, br", None),
+        ("", None),
+        ("x-gzipped", None),
+    ],
+)
+def test_every_variant_says_that_it_varies(stack: Stack, accepted: str, coding: str | None):
+    answer = stack.get("/static/style.css", headers={"Accept-Encoding": accepted})
+    assert answer.headers["Vary"] == "Accept-Encoding"
+    assert answer.headers.get("Content-Encoding") == coding
+
+
+@pytest.mark.parametrize(
+    ("file", "cached"),
+    [
+        ("style.css", "no-cache"),
+        ("hashed.0a1b2c3d4e.css", "public, max-age=31536000, immutable"),
+        ("hashed-0a1b2c3d4e.js", "public, max-age=31536000, immutable"),
+        ("deep/er/plain.txt", "no-cache"),
+    ],
+)
+def test_caching(stack: Stack, file: str, cached: str):
+    answer = stack.get(f"/static/{file}")
+    assert answer.status_code == 200
+    assert answer.headers["Cache-Control"] == cached
+    again = stack.get(f"/static/{file}", headers={"If-None-Match": answer.headers["ETag"]})
+    assert again.status_code == 304
+    assert again.headers["Cache-Control"] == cached
+
+
+@pytest.mark.parametrize(
+    "file", ["nothing.css", "hashed.0123456789.css", "style.css/", "deep/nothing"]
+)
+def test_missing_file(stack: Stack, file: str):
+    """The proxy says so itself, and lets nobody keep it."""
+    answer = stack.get(f"/static/{file}")
+    assert answer.status_code == 404
+    assert "X-Probe-Path" not in answer.headers
+    assert "immutable" not in answer.headers.get("Cache-Control", "")
+    for name in ("X-Request-ID", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"):
+        assert answer.headers[name]
+
+
+@pytest.mark.parametrize("folder", ["", "deep/", "deep", "deep/er/"])
+def test_no_listing(stack: Stack, folder: str):
+    answer = stack.get(f"/static/{folder}")
+    assert answer.status_code in (403, 404)
+    assert "plain" not in answer.text
+    assert "style" not in answer.text
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_only_for_reading(stack: Stack, method: str):
+    assert stack.request(method, "/static/style.css", data=b"x").status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../probe.py",
+        "/static/../wsgi.py",
+        "/static/%2e%2e/wsgi.py",
+        "/static/..%2fwsgi.py",
+        "/static/%2e%2e%2fwsgi.py",
+        "/static/%252e%252e%252fwsgi.py",
+        "/static/..%5cwsgi.py",
+        "/static/..%00/wsgi.py",
+        "/static/..;/wsgi.py",
+        "/static/./../../etc/passwd",
+        "/static/../../../../etc/passwd",
+        "/static/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
+        "/static/..%2f..%2f..%2fetc/passwd",
+        "/static/%c0%ae%c0%ae/wsgi.py",
+        "/static//etc/passwd",
+        "/static../etc/passwd",
+        "/static../health.txt",
+        "/static%2f..%2fwsgi.py",
+        "/static/.hidden",
+        "/static/%2ehidden",
+        "/static/deep/.hidden",
+        "/health/proxy/../../etc/passwd",
+        "/health/proxy/x",
+    ],
+)
+def test_nothing_else_is_served(stack: Stack, path: str):
+    with Raw(stack) as client:
+        client.request(f"GET {path} HTTP/1.1", "Connection: close")
+        answer = client.answer()
+    assert answer.status in (400, 403, 404)
+    for told in (b"root:", b"create_app", b"hidden\n", b"ok\n"):
+        assert told not in answer.body

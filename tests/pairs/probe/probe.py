@@ -5,10 +5,12 @@ import os
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 from uuid import uuid4
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, redirect, request, send_file, url_for
 
 blueprint = Blueprint("probe", __name__, url_prefix="/probe")
 
@@ -39,16 +41,7 @@ def empty() -> tuple[str, int]:
     return "", 204
 
 
-@blueprint.get("/cookies")
-def cookies() -> Response:
-    """Set two cookies."""
-    answer = Response("two\n")
-    answer.set_cookie("first", "1")
-    answer.set_cookie("second", "2")
-    return answer
-
-
-@blueprint.get("/fail")
+@blueprint.route("/fail", methods=["GET", "POST"])
 def fail() -> str:
     """Raise."""
     raise RuntimeError("the probe fails on request")
@@ -124,7 +117,167 @@ def hog() -> str:
     return str(len([b"x" * 1024 * 1024 for _ in range(4096)]))
 
 
-@blueprint.get("/large/<int:size>")
-def large(size: int) -> Response:
+@blueprint.after_app_request
+def say_what_was_asked(response: Response) -> Response:
+    """Show the path that the application was given; without this it was not asked."""
+    # WSGI's paths are bytes in disguise.
+    response.headers["X-Probe-Path"] = quote(request.environ["PATH_INFO"], encoding="latin-1")
+    response.headers["X-Probe-Query"] = request.query_string.decode("latin-1")
+    return response
+
+
+def mark(name: str) -> Path:
+    """Return a file that stands for something that happened, for all processes to see."""
+    return Path(f"/tmp/mark-{name}")
+
+
+def happened(name: str) -> str:
+    """Return an x for each time that something happened."""
+    return mark(name).read_text() if mark(name).exists() else ""
+
+
+@blueprint.route("/marks/<name>", methods=["GET", "PUT"])
+def marks(name: str) -> str:
+    """Say how often something happened; PUT makes it happen."""
+    if request.method == "PUT":
+        with mark(name).open("a") as file:
+            file.write("x")
+    return happened(name)
+
+
+@blueprint.post("/commit/<name>")
+def commit(name: str) -> str:
+    """Mark that a whole body was read."""
+    length = len(request.get_data())
+    with mark(name).open("a") as file:
+        file.write("x")
+    return f"committed {length}"
+
+
+@blueprint.route("/unread", methods=["POST", "PUT"])
+def unread() -> str:
+    """Answer without a look at the body."""
+    return "unread"
+
+
+@blueprint.post("/form")
+def form() -> str:
+    """Say how many parts a form had."""
+    return str(len(request.form))
+
+
+@blueprint.route("/bytes/<int:size>", methods=["GET", "HEAD", "POST"])
+def some_bytes(size: int) -> Response:
     """Answer with so many bytes."""
-    return Response(bytes(size))
+    return Response(b"0123456789" * (size // 10) + b"0123456789"[: size % 10])
+
+
+@blueprint.get("/tagged")
+def tagged() -> Response:
+    """Answer with an ETag and a date, and with 304 to those who know them."""
+    response = Response("tagged\n")
+    response.set_etag("probe")
+    response.last_modified = 1_700_000_000
+    return response.make_conditional(request)
+
+
+@blueprint.get("/file")
+def file() -> Response:
+    """Answer with a file, or with the part of it that was asked for."""
+    return send_file(__file__, mimetype="text/plain")
+
+
+@blueprint.get("/redirect/<kind>")
+def redirected(kind: str) -> Response:
+    """Send the client elsewhere, by path or by address."""
+    return redirect(url_for("probe.show", _external=kind == "address"))
+
+
+@blueprint.get("/folder/")
+def folder() -> str:
+    """Be found with its slash; Flask redirects who leaves it out."""
+    return "folder"
+
+
+@blueprint.get("/cookies")
+def cookies() -> Response:
+    """Set two cookies."""
+    response = Response("cookies")
+    response.set_cookie("first", "1")
+    response.set_cookie("second", "2")
+    return response
+
+
+@blueprint.get("/long-header/<int:size>")
+def long_header(size: int) -> Response:
+    """Answer with a header of this size."""
+    return Response("long header", headers={"X-Long": "x" * size})
+
+
+class MishandledError(Exception):
+    """Has a handler that fails too."""
+
+
+@blueprint.errorhandler(MishandledError)
+def mishandle(_: MishandledError) -> str:
+    raise RuntimeError("the probe fails in its error handler")
+
+
+@blueprint.get("/fail-twice")
+def fail_twice() -> str:
+    """Raise, and raise again when that is handled."""
+    raise MishandledError
+
+
+@blueprint.get("/stream/<name>")
+def stream(name: str) -> Response:
+    """Send five events, each but the first once it is allowed by a mark."""
+
+    def events() -> Iterator[str]:
+        for number in range(5):
+            deadline = time.monotonic() + 5
+            while len(happened(name)) < number:
+                if time.monotonic() > deadline:
+                    return
+                time.sleep(0.01)
+            yield f"data: {number}\n\n"
+
+    return Response(events(), mimetype="text/event-stream")
+
+
+@blueprint.get("/endless/<name>")
+def endless(name: str) -> Response:
+    """Send events for a minute; mark when somebody put an end to it."""
+
+    def events() -> Iterator[str]:
+        try:
+            for number in range(600):
+                yield f"data: {number}\n\n"
+                time.sleep(0.1)
+        finally:
+            mark(name).write_text("closed")
+
+    return Response(events(), mimetype="text/event-stream")
+
+
+@blueprint.get("/broken/<kind>")
+def broken(kind: str) -> Response:
+    """Send a part of an answer, then raise."""
+
+    def parts() -> Iterator[bytes]:
+        yield b"begun\n"
+        # Longer than the buffers on the way, so that the client has seen it begin.
+        yield bytes(300_000) if kind == "late" else b"more\n"
+        raise RuntimeError("the probe fails in the middle")
+
+    headers = {"Content-Length": "1000000"} if kind == "length" else {}
+    return Response(parts(), headers=headers)
+
+
+@blueprint.route("/download/<int:pieces>", methods=["GET", "HEAD"])
+def download(pieces: int) -> Response:
+    """Stream pieces of 64 KiB, each made of its own number."""
+    return Response(
+        (bytes([number % 251]) * 65536 for number in range(pieces)),
+        mimetype="application/octet-stream",
+    )

@@ -3,10 +3,17 @@
 import asyncio
 import logging
 import os
+from collections.abc import Iterable
+from itertools import takewhile
+from threading import Event
+from urllib.parse import unquote_to_bytes
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from a2wsgi import WSGIMiddleware
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
+from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from werkzeug.wsgi import ClosingIterator
 
 from {{ cookiecutter.package_name }} import logs
 from {{ cookiecutter.package_name }}.wsgi import app
@@ -24,4 +31,42 @@ config.errorlog = logging.getLogger("hypercorn.error")
 config.logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper())
 config.include_server_header = False
 
-asyncio.run(serve(WSGIMiddleware(app, workers=int(os.environ["WEB_THREADS"])), config))
+
+def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Run the application, with two things put right that a2wsgi does not know of."""
+    scope = environ["asgi.scope"]
+    # ASGI's path is text, so that it has lost the bytes that are no UTF-8.
+    environ["PATH_INFO"] = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
+    body = app(environ, start_response)
+    # Once the client has left, a streamed answer ends: it would keep its thread for ever.
+    present = takewhile(lambda _: not scope["client_left"].is_set(), body)
+    return ClosingIterator(present, getattr(body, "close", None))
+
+
+adapter = WSGIMiddleware(wsgi_app, workers=int(os.environ["WEB_THREADS"]))
+
+
+async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Run the adapter, and note when the client leaves."""
+    left = Event()
+    watchers = []
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        left.set()
+
+    async def send_and_watch(event: ASGISendEvent) -> None:
+        # The application has read the whole request by then (see drain.py).
+        if event["type"] == "http.response.start":
+            watchers.append(asyncio.create_task(watch()))
+        await send(event)
+
+    try:
+        await adapter(scope | {"client_left": left}, receive, send_and_watch)
+    finally:
+        for watcher in watchers:
+            watcher.cancel()
+
+
+asyncio.run(serve(asgi_app, config))

@@ -1,10 +1,19 @@
 """What mod_wsgi loads: it wants a file, and a name in it."""
 
 import sys
+from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 # Not mod_wsgi's own, which would write a prefix before each of the application's JSON lines.
 sys.stdout = sys.__stdout__
 
-from {{ cookiecutter.package_name }}.wsgi import app as application  # noqa: E402
+from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 
-__all__ = ["application"]
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Run the application."""
+    # As it was sent: httpd resolves dots and double slashes in a path, and leaves %2F.
+    path = environ["REQUEST_URI"].partition("?")[0]
+    environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    return app(environ, start_response)

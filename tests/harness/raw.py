@@ -1,0 +1,78 @@
+"""A client that sends the bytes it is given, and reads the answers one by one."""
+
+import io
+import json
+import socket
+from dataclasses import dataclass
+from http.client import HTTPMessage, HTTPResponse
+from typing import Any
+
+from .stack import Stack
+
+
+@dataclass
+class Answer:
+    """One answer, read to its end."""
+
+    status: int
+    headers: HTTPMessage
+    body: bytes
+
+    def json(self) -> Any:
+        """Return what the body says."""
+        return json.loads(self.body)
+
+
+class _Stream(io.BufferedReader):
+    """What HTTPResponse reads from; several answers share it, so none of them may close it."""
+
+    def close(self) -> None:
+        pass
+
+
+class Raw:
+    """One connection to a stack's proxy."""
+
+    def __init__(self, stack: Stack, *, timeout: float = 10) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", stack.port), timeout)
+        self.stream = _Stream(socket.SocketIO(self.socket, "r"))
+
+    def __enter__(self) -> "Raw":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Stand in for a socket, as far as HTTPResponse needs one."""
+        return self.stream
+
+    def send(self, *parts: bytes) -> None:
+        """Send the parts as they are."""
+        self.socket.sendall(b"".join(parts))
+
+    def request(self, line: str, *headers: str, body: bytes = b"") -> None:
+        """Send a request, with a Host."""
+        head = "\r\n".join([line, "Host: localhost", *headers, "", ""])
+        self.send(head.encode("latin-1"), body)
+
+    def begin(self, method: str = "GET") -> HTTPResponse:
+        """Read the head of the next answer; its body can be read from what this returns."""
+        response = HTTPResponse(self, method=method)  # type: ignore[arg-type]
+        response.begin()
+        return response
+
+    def answer(self, method: str = "GET") -> Answer:
+        """Read the next answer to its end.
+
+        Raises http.client.IncompleteRead or OSError when there is no end.
+        """
+        response = self.begin(method)
+        return Answer(response.status, response.headers, response.read())
+
+    def closed(self) -> bool:
+        """Wait for the other side to close; say whether it did so without sending more."""
+        try:
+            return self.stream.read(1) == b""
+        except ConnectionResetError:
+            return True

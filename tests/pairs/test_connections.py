@@ -1,0 +1,75 @@
+"""Connections: kept, closed and shared between requests as HTTP says."""
+
+import time
+
+import pytest
+
+from tests.harness.raw import Raw
+from tests.harness.stack import Stack
+
+
+def test_pipelined_requests_are_answered_in_order(stack: Stack):
+    with Raw(stack) as client:
+        client.send(
+            *(f"GET /probe/bytes/{size} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for size in (3, 1, 2))
+        )
+        assert [client.answer().body for _ in range(3)] == [b"012", b"0", b"01"]
+
+
+def test_a_thousand_requests_on_one_connection(stack: Stack):
+    begun = time.monotonic()
+    with Raw(stack) as client:
+        for _ in range(1000):
+            client.request("GET /health/live HTTP/1.1")
+            assert client.answer().status == 200
+    # Delayed acknowledgements would make 40 s of it.
+    assert time.monotonic() - begun < 20
+
+
+@pytest.mark.parametrize(
+    ("version", "header", "kept"),
+    [
+        ("1.1", "Accept: */*", True),
+        ("1.1", "Connection: close", False),
+        ("1.1", "Connection: keep-alive, close", False),
+        ("1.0", "Accept: */*", False),
+        ("1.0", "Connection: keep-alive", True),
+    ],
+)
+@pytest.mark.parametrize("path", ["/probe/bytes/10", "/static/style.css"])
+def test_kept_or_closed(stack: Stack, path: str, version: str, header: str, kept: bool):
+    with Raw(stack) as client:
+        client.request(f"GET {path} HTTP/{version}", header)
+        assert client.answer().status == 200
+        if kept:
+            client.request(f"GET {path} HTTP/{version}", "Connection: close")
+            assert client.answer().status == 200
+        assert client.closed()
+
+
+def test_no_chunks_for_http_1_0(stack: Stack):
+    with Raw(stack) as client:
+        client.request("GET /probe/download/2 HTTP/1.0")
+        answer = client.answer()
+        assert "Transfer-Encoding" not in answer.headers
+        assert len(answer.body) == 2 * 65536
+
+
+@pytest.mark.parametrize("path", ["/probe/bytes/10", "/probe/slow/half-closed"])
+def test_half_closed_client_gets_its_answer(stack: Stack, path: str):
+    with Raw(stack) as client:
+        client.request(f"GET {path} HTTP/1.1", "Connection: close")
+        client.socket.shutdown(1)  # SHUT_WR: all is said
+        answer = client.answer()
+        assert answer.status == 200
+        assert answer.body in (b"0123456789", b"finished half-closed\n")
+
+
+def test_clients_that_leave_early_harm_nobody(stack: Stack):
+    for _ in range(20):
+        with Raw(stack) as client:
+            client.request("GET /probe/bytes/1000000 HTTP/1.1")
+        with Raw(stack) as client:
+            client.request("POST /probe/upload HTTP/1.1", "Content-Length: 100000", body=b"x" * 50)
+    for _ in range(20):
+        assert stack.get("/health/live").status_code == 200

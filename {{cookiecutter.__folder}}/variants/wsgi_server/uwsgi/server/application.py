@@ -1,0 +1,33 @@
+"""What uWSGI loads: the application, with two things put right that uWSGI has no setting for."""
+
+import os
+import socket
+from collections.abc import Iterable, Iterator
+from urllib.parse import unquote_to_bytes
+from wsgiref.types import StartResponse, WSGIEnvironment
+
+import uwsgi
+from werkzeug.wsgi import ClosingIterator
+
+from {{ cookiecutter.package_name }}.wsgi import app
+
+
+def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """Run the application."""
+    # As it was sent: uWSGI resolves the dots in a path.
+    path = environ["REQUEST_URI"].partition("?")[0]
+    environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    body = app(environ, start_response)
+    return ClosingIterator(whole_or_cut_off(body), getattr(body, "close", None))
+
+
+def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
+    """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
+    try:
+        yield from body
+    except Exception:
+        # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
+        # which another request may have got by then.
+        with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
+            connection.shutdown(socket.SHUT_RDWR)
+        raise
