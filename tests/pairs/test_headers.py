@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.harness.stack import Stack, wait_until
 from tests.harness.wire import exchange
 from tests.pairs.witness import FIRST, Probe, assert_guarded, check, request
 
@@ -130,11 +130,13 @@ def test_each_answer_has_its_own_request_id(stack: Stack):
 
 @pytest.mark.disruptive
 def test_answer_without_an_application_is_guarded(stack: Stack):
-    stack.container("app").kill()
+    app = stack.container("app")
+    app.kill()
     try:
         data = request("Connection: close", line="GET / HTTP/1.1")
-        (reply,) = exchange(stack.port, data).replies
+        (reply,) = exchange(stack.port, data, wait=5).replies
         assert reply.status in (502, 503, 504)
         assert_guarded(reply.headers, reply.body)
     finally:
-        stack.start()
+        app.start()
+        wait_until(lambda: stack.get("/").status_code == 200, timeout=30)
