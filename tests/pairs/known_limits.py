@@ -21,10 +21,12 @@ KNOWN_LIMITS: dict[tuple[str, str, str], str] = {
         "Granian 2.8 ends an answer whose iterator raises as if it were whole (measured)"
     ),
     ("mod_wsgi", "*", "test_streaming.py::test_broken_answer_looks_broken[early]"): (
-        "httpd ends what mod_wsgi 6.1's daemon breaks off as if it were whole (measured)"
+        "mod_wsgi ends an answer whose iterator raises as if it were whole: "
+        "https://github.com/GrahamDumpleton/mod_wsgi/issues/42"
     ),
     ("mod_wsgi", "*", "test_streaming.py::test_broken_answer_looks_broken[late]"): (
-        "httpd ends what mod_wsgi 6.1's daemon breaks off as if it were whole (measured)"
+        "mod_wsgi ends an answer whose iterator raises as if it were whole: "
+        "https://github.com/GrahamDumpleton/mod_wsgi/issues/42"
     ),
     ("mod_wsgi", "*", "test_streaming.py::test_broken_answer_looks_broken[length]"): (
         "httpd keeps the connection open when mod_wsgi 6.1's daemon breaks off an answer with a "
