@@ -51,7 +51,7 @@ STALLED = {
     # Read nothing of the answer.
     "answer": b"GET /probe/bytes/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
-FEWER = {"large-body": 20, "answer": 40}
+FEWER = {"large-body": 30, "answer": 40}
 
 
 @contextmanager
