@@ -80,5 +80,6 @@ def test_replica_killed_under_load(loss: Loss, record_property: Record):
 
 def test_request_in_flight_on_a_killed_replica(loss: Loss, record_property: Record):
     """Is put to another one: it is a GET."""
-    record_property("in_flight", Counter(str(outcome.status) for outcome in loss.flying))
+    statuses = Counter(str(outcome.status) for outcome in loss.flying)
+    record_property("in_flight", dict(statuses))
     assert {outcome.status for outcome in loss.flying} == {200}
