@@ -1,6 +1,7 @@
 """Connections: kept, closed and shared between requests as HTTP says."""
 
 import time
+from statistics import median
 
 import pytest
 
@@ -17,13 +18,15 @@ def test_pipelined_requests_are_answered_in_order(stack: Stack):
 
 
 def test_a_thousand_requests_on_one_connection(stack: Stack):
-    begun = time.monotonic()
+    durations = []
     with Raw(stack) as client:
         for _ in range(1000):
+            begun = time.monotonic()
             client.request("GET /health/live HTTP/1.1")
             assert client.answer().status == 200
-    # Delayed acknowledgements would make 40 s of it.
-    assert time.monotonic() - begun < 20
+            durations.append(time.monotonic() - begun)
+    # Around 1 ms; delayed acknowledgements would make 40 of it. A busy machine slows some, not most.
+    assert median(durations) < 0.03
 
 
 @pytest.mark.parametrize(
