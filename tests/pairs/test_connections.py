@@ -25,7 +25,7 @@ def test_a_thousand_requests_on_one_connection(stack: Stack):
             client.request("GET /health/live HTTP/1.1")
             assert client.answer().status == 200
             durations.append(time.monotonic() - begun)
-    # Around 1 ms; delayed acknowledgements would make 40 of it. A busy machine slows some, not most.
+    # Around 1 ms; delayed acknowledgements would make 40 of it. A busy machine slows some only.
     assert median(durations) < 0.03
 
 
