@@ -10,10 +10,6 @@ KNOWN_LIMITS: dict[tuple[str, str, str], str] = {
         "Granian empties header values that are not ASCII (wontfix): "
         "https://github.com/emmett-framework/granian/issues/335"
     ),
-    ("*", "apache", "test_scale.py::test_request_in_flight_on_a_killed_replica"): (
-        "mod_proxy asks another replica only until it has sent the request; then it answers 502 "
-        "(measured with httpd 2.4: for 2 of 6 requests, those of the killed replica)"
-    ),
     ("granian", "*", "test_streaming.py::test_broken_answer_looks_broken[early]"): (
         "Granian 2.8 ends an answer whose iterator raises as if it were whole (measured)"
     ),
@@ -28,7 +24,7 @@ KNOWN_LIMITS: dict[tuple[str, str, str], str] = {
         "mod_wsgi ends an answer whose iterator raises as if it were whole: "
         "https://github.com/GrahamDumpleton/mod_wsgi/issues/42"
     ),
-    ("mod_wsgi", "*", "test_streaming.py::test_broken_answer_looks_broken[length]"): (
+    ("mod_wsgi", "nginx", "test_streaming.py::test_broken_answer_looks_broken[length]"): (
         "httpd keeps the connection open when mod_wsgi 6.1's daemon breaks off an answer with a "
         "Content-Length, so that it ends with the proxy's REQUEST_TIMEOUT only (measured)"
     ),
