@@ -2,16 +2,21 @@
 # Compiles httpd with every module shared, as the official image does.
 set -eu
 
-sed "s/^Types:.*/Types: deb-src/; /^\$/,\$d; s/^Suites:.*/Suites: $SUITE/" \
-    /etc/apt/sources.list.d/debian.sources > /etc/apt/sources.list.d/source.sources
-apt-get update
+apt_sources=/etc/apt/sources.list.d
 mkdir -p /tmp/source
 cd /tmp/source
-# Only the release's own package: a mirror may list newer sources before it has them.
-apt-get source --download-only "apache2/$SUITE"
+# A mirror may list sources before it has them, most of all after a point release; then those of the
+# release before will do, since only the C code counts.
+for suite in "$SUITE" "$SUITE_BEFORE"; do
+    sed "s/^Types:.*/Types: deb-src/; /^\$/,\$d; s/^Suites:.*/Suites: $suite/" \
+        "$apt_sources/debian.sources" > "$apt_sources/source.sources"
+    apt-get update
+    if apt-get source --download-only "apache2/$suite"; then break; fi
+    rm -f apache2_*
+done
 case $(echo apache2_*.orig.tar.*) in
     apache2_"$VERSION"*) ;;
-    *) echo "Debian $SUITE has $(echo apache2_*.orig.tar.*), not $VERSION" >&2; exit 1 ;;
+    *) echo "Debian $SUITE and $SUITE_BEFORE offer $(echo apache2_*), not $VERSION" >&2; exit 1 ;;
 esac
 tar --extract --strip-components 1 --file apache2_*.orig.tar.gz
 
