@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks mostly wait, so one process a core keeps the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
 
-.PHONY: run stop test lint conformance generation engine-stop locks clean help
+.PHONY: run stop test smoke lint conformance generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -28,6 +28,9 @@ ifdef PAIR
 else
 	$(PYTHON) -m pytest -n $(JOBS)
 endif
+
+smoke: .venv/ready ## ask a few probes of every pair, in minutes
+	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
 
 lint: .venv/ready ## run the linters alone
 	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py

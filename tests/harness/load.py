@@ -25,12 +25,14 @@ class Outcome:
     seconds: float
 
 
-def ask(url: str, *, timeout: float = 30) -> Outcome:
+def ask(url: str, *, timeout: float = 30, headers: dict[str, str] | None = None) -> Outcome:
     """Ask over a connection of its own; the last part of the path is the request's name."""
     began = time.monotonic()
     status, text, cut = None, "", False
     try:
-        with requests.get(url, timeout=timeout, stream=True, allow_redirects=False) as answer:
+        with requests.get(
+            url, timeout=timeout, headers=headers, stream=True, allow_redirects=False
+        ) as answer:
             status = answer.status_code
             text = answer.text
     except requests.RequestException:
@@ -59,13 +61,15 @@ class Load:
 
 
 @contextmanager
-def load(url: str, *, clients: int = 4, pause: float = 0.01, most: int = 5000) -> Iterator[Load]:
+def load(
+    url: str, *, clients: int = 4, pause: float = 0.01, most: int = 5000, **arguments
+) -> Iterator[Load]:
     """Ask ``url`` + a new name with so many clients while the block runs, ``most`` times."""
     running = Load()
 
     def client() -> None:
         while not running.ending.wait(pause) and len(running.outcomes) < most:
-            running.outcomes.append(ask(url + uuid4().hex))
+            running.outcomes.append(ask(url + uuid4().hex, **arguments))
 
     with ThreadPoolExecutor(clients) as pool:
         futures = [pool.submit(client) for _ in range(clients)]

@@ -4,6 +4,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -63,6 +64,8 @@ class Stack:
     session: requests.Session = field(default_factory=requests.Session)
     # What each container had logged when the stack had become healthy, by service.
     first_logs: dict[str, str] = field(default_factory=dict)
+    # What became of an idle connection, once it is known: see tests/harness/idle.py.
+    idle: Future[list[str]] = field(default_factory=Future)
 
     def compose(self, arguments: str) -> str:
         """Run ``docker compose`` with these arguments; return what it printed.

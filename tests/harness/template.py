@@ -37,6 +37,11 @@ def has_processes(server: str) -> bool:
     return not FACTS["_servers"][server]["processes"].startswith("not used")
 
 
+def recycles(server: str) -> bool:
+    """Say whether a server replaces worker processes after MAX_REQUESTS."""
+    return not FACTS["_servers"][server]["recycling"].startswith("not used")
+
+
 def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
     """Return the images that the Dockerfiles of these choices start from."""
     pythons = [f"python:{version}-slim-trixie" for version in python_versions]

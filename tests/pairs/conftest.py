@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.idle import watch_idle_connection
 from tests.harness.stack import Stack, prepare_engine, run_stack
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.known_limits import KNOWN_LIMITS
@@ -17,6 +18,7 @@ pytest.register_assert_rewrite("tests.pairs.witness")
 
 PACKAGE = "probed"
 PROBE = Path(__file__).parent / "probe"
+LATE = ["disruptive", "patient"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -28,7 +30,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a pair's disruptive tests last: the others find the stack as it was started."""
-    items.sort(key=lambda item: item.get_closest_marker("disruptive") is not None)
+    items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
     for item in items:
         expect_known_limit(item)
 
@@ -83,7 +85,11 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
     """The running pair, with the probe's views laid over its application."""
     os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
     name = f"{project.name}-{os.getpid()}"
-    with run_stack(pair, project, name, PROBE / "compose.yaml") as stack:
+    with (
+        run_stack(pair, project, name, PROBE / "compose.yaml") as stack,
+        # It takes half a minute, so it begins at once; its test, after most others, waits for it.
+        watch_idle_connection(stack) as stack.idle,
+    ):
         yield stack
 
 

@@ -32,6 +32,7 @@ def test_upload_with_a_length(stack: Stack, size: int):
     assert stack.request("POST", "/probe/upload", data=body).json() == seen(body)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("size", SIZES)
 def test_upload_in_chunks(stack: Stack, size: int):
     body = os.urandom(size)
@@ -166,6 +167,7 @@ def test_length_over_the_limit_is_refused_at_once(stack: Stack, header: str):
         assert answer.headers["Connection"] == "close"
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_body_over_the_limit(stack: Stack, in_chunks: bool):
     body = bytes(LIMIT + 1024 * 1024)

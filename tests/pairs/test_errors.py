@@ -19,6 +19,7 @@ def harmless(answer: requests.Response) -> bool:
     return True
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

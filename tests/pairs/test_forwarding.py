@@ -46,6 +46,7 @@ def seen(stack: Stack, **headers: str) -> dict:
     return told
 
 
+@pytest.mark.smoke
 def test_client_scheme_and_host_are_the_clients(stack: Stack):
     told = seen(stack)
     network = stack.docker.networks.get(f"{stack.name}_default")
@@ -105,6 +106,7 @@ def test_look_alikes_are_ignored(stack: Stack, name: str):
         assert_nothing_is_believed(stack, f"{spelling}: {LOOK_ALIKES[name]}")
 
 
+@pytest.mark.smoke
 def test_all_claims_at_once_are_ignored(stack: Stack):
     """Twice each, so that no server joins what it is given."""
     claims = [f"{name}: {value}" for name, value in (CLAIMS | LOOK_ALIKES).items()]

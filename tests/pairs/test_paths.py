@@ -61,6 +61,7 @@ def test_query(stack: Stack, query: str):
     assert answer.headers["X-Probe-Query"] == query
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     ("sent", "given"),
     [

@@ -4,6 +4,8 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from tests.harness.stack import Stack
 
 
@@ -19,6 +21,7 @@ def test_own_unit_tests(stack: Stack, project):
         run(["docker", "image", "rm", "--no-prune", name], project)
 
 
+@pytest.mark.smoke
 def test_own_smoke_test(stack: Stack, project):
     os.environ["BASE_URL"] = stack.url
     run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/smoke"], project)

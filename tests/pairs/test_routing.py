@@ -7,6 +7,7 @@ from tests.harness.stack import Stack
 from tests.harness.template import FACTS
 
 
+@pytest.mark.smoke
 def test_front_page_names_the_pair(stack: Stack):
     answer = stack.get("/")
     assert answer.status_code == 200
@@ -30,6 +31,7 @@ def test_answer_is_exact(stack: Stack, size: int):
     assert answer.headers["Content-Length"] == str(size)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize(
     "path",
     [

@@ -1,19 +1,22 @@
 """Settings mean the same on every server: .env.example's, one by one."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
 import requests
 
+from tests.harness.load import load
 from tests.harness.stack import Stack, wait_until
-from tests.harness.template import has_processes
+from tests.harness.template import has_processes, recycles
 from tests.harness.wire import exchange
 from tests.pairs.witness import assert_guarded, request
 
 pytestmark = pytest.mark.disruptive
+
+Record = Callable[[str, object], None]
 
 CHANGED = {
     "PORT": "9000",
@@ -24,6 +27,7 @@ CHANGED = {
     "TRUSTED_HOSTS": "good.example,.also.example",
     "LOG_LEVEL": "debug",
     "FORWARDED_FOR_HOPS": "0",
+    "MAX_REQUESTS": "150",
 }
 
 
@@ -44,6 +48,18 @@ def ask(stack: Stack, method: str = "GET", path: str = "/", host: str = "good.ex
 
 def test_port(changed: Stack):
     assert ask(changed).status_code == 200
+
+
+def test_processes(changed: Stack):
+    """As many as asked for load the application, where the server has worker processes.
+
+    Asked early: none has been replaced yet.
+    """
+    workers = 2 if has_processes(changed.pair.server) else 0
+    # Process 1 is the server itself, which loads it where it has no workers.
+    wait_until(
+        lambda: len(set(ask(changed, path="/probe/processes").json()) - {1}) == workers, timeout=10
+    )
 
 
 @pytest.mark.parametrize(
@@ -102,15 +118,6 @@ def test_request_timeout(changed: Stack):
     assert_guarded(reply.headers, reply.body)
 
 
-def test_processes(changed: Stack):
-    """As many as asked for load the application, where the server has worker processes."""
-    workers = 2 if has_processes(changed.pair.server) else 0
-    # Process 1 is the server itself, which loads it where it has no workers.
-    wait_until(
-        lambda: len(set(ask(changed, path="/probe/processes").json()) - {1}) == workers, timeout=10
-    )
-
-
 def test_requests_are_served_side_by_side(changed: Stack):
     url = f"{changed.url}/probe/meet/{uuid4().hex}"
     with ThreadPoolExecutor() as pool:
@@ -135,13 +142,30 @@ def test_log_level(changed: Stack):
     assert {entry["level"] for entry in entries} == {"DEBUG"}
 
 
+def test_workers_are_replaced_under_load(changed: Stack, record_property: Record):
+    """After MAX_REQUESTS, where the server has that; no request is lost over it."""
+    host = {"Host": "good.example"}
+
+    def loaded() -> int:
+        return len(ask(changed, path="/probe/processes").json())
+
+    before = loaded()
+    expected = before + 2 if recycles(changed.pair.server) else before
+    with load(f"{changed.url}/probe/work/0.01/", pause=0, headers=host) as running:
+        wait_until(lambda: running.count(200) > 300 and loaded() >= expected, timeout=30)
+    lost = [outcome for outcome in running.outcomes if outcome.status != 200]
+    record_property("recycling_sent", len(running.outcomes))
+    record_property("recycling_failed", len(lost))
+    assert lost == []
+
+
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
         ("SECRET_KEY_FILE=", "No secret key"),
         ("SECRET_KEY_FILE=/nowhere", "/nowhere, which cannot be read"),
         ("MAX_CONTENT_LENGTH=ten", "MAX_CONTENT_LENGTH must be a whole number"),
-        ("WEB_THREADS=0", "WEB_THREADS must be a whole number above 0"),
+        ("WEB_THREADS=0", "WEB_THREADS must be a whole number, 1 or more"),
     ],
 )
 def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):

@@ -36,7 +36,9 @@ def is_whole(outcome: Outcome) -> bool:
     return outcome.status == 200 and outcome.text == f"{outcome.name}\n" * 1000
 
 
-@pytest.mark.parametrize("service", ["", "app"], ids=["pair", "app"])
+@pytest.mark.parametrize(
+    "service", [pytest.param("", id="pair", marks=pytest.mark.smoke), pytest.param("app", id="app")]
+)
 def test_stop_loses_no_request(restored: Stack, service: str, record_property: Record):
     """Several at a time, some of them in the midst of a streamed answer."""
     names = [uuid4().hex for _ in range(4)]

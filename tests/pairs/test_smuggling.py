@@ -306,6 +306,7 @@ def ids(probes: list[Probe]) -> dict:
     return {"argvalues": probes, "ids": str}
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("probe", **ids(CONFLICTS))
 def test_two_lengths(stack: Stack, probe: Probe):
     check(stack, probe)

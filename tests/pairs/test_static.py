@@ -6,6 +6,7 @@ from tests.harness.raw import Raw
 from tests.harness.stack import Stack
 
 
+@pytest.mark.smoke
 def test_static_file_comes_from_the_proxy(stack: Stack, project):
     answer = stack.get("/static/style.css", headers={"Accept-Encoding": "identity"})
     (source,) = project.glob("src/*/static/style.css")

@@ -19,6 +19,7 @@ def read_event(response) -> bytes:
     return event
 
 
+@pytest.mark.smoke
 def test_events_arrive_one_by_one(stack: Stack):
     """The next is made only once the one before has arrived."""
     name = uuid4().hex

@@ -15,6 +15,7 @@ DEFAULTS = {
     "WEB_THREADS": "4",
     "REQUEST_TIMEOUT": "30",
     "GRACEFUL_TIMEOUT": "20",
+    "MAX_REQUESTS": "0",
     "LOG_LEVEL": "info",
 }
 
@@ -26,9 +27,11 @@ def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) 
     """
     found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
     found["WEB_CONCURRENCY"] = environ.get("WEB_CONCURRENCY") or str(cpus(cgroup))
-    for name, value in found.items():
-        if name != "LOG_LEVEL" and not (value.isascii() and value.isdigit() and int(value) > 0):
-            raise SystemExit(f"{name} must be a whole number above 0; it is {value!r}.")
+    for name in found.keys() - {"LOG_LEVEL"}:
+        least = 0 if name == "MAX_REQUESTS" else 1
+        value = found[name]
+        if not (value.isascii() and value.isdigit() and int(value) >= least):
+            raise SystemExit(f"{name} must be a whole number, {least} or more; it is {value!r}.")
     return found
 
 

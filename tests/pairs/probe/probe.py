@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import signal
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,6 +96,25 @@ def drip(seconds: float, name: str) -> Response:
             time.sleep(seconds / 10)
 
     return Response(parts(), mimetype="text/plain")
+
+
+@blueprint.get("/host")
+def host() -> str:
+    """Say which container answers."""
+    return socket.gethostname()
+
+
+@blueprint.get("/die")
+def die() -> str:
+    """Kill this process without notice."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    os._exit(137)  # the kernel spares process 1 of a container from its own signals
+
+
+@blueprint.get("/hog")
+def hog() -> str:
+    """Use more memory than the container may."""
+    return str(len([b"x" * 1024 * 1024 for _ in range(4096)]))
 
 
 @blueprint.after_app_request

@@ -7,11 +7,11 @@ mkdir -p /tmp/source
 cd /tmp/source
 # A mirror may list sources before it has them, most of all after a point release; then those of the
 # release before will do, since only the C code counts.
-for suite in "$SUITE" "$SUITE_BEFORE"; do
-    sed "s/^Types:.*/Types: deb-src/; /^\$/,\$d; s/^Suites:.*/Suites: $suite/" \
+for release in "$SUITE" "$SUITE_BEFORE"; do
+    sed "s/^Types:.*/Types: deb-src/; /^\$/,\$d; s/^Suites:.*/Suites: $release/" \
         "$apt_sources/debian.sources" > "$apt_sources/source.sources"
     apt-get update
-    if apt-get source --download-only "apache2/$suite"; then break; fi
+    if apt-get source --download-only "apache2/$release"; then break; fi
     rm -f apache2_*
 done
 case $(echo apache2_*.orig.tar.*) in

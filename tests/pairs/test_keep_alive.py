@@ -1,0 +1,11 @@
+"""A request never meets a connection that the application is just closing."""
+
+import pytest
+
+from tests.harness.stack import Stack
+
+
+@pytest.mark.patient
+def test_application_keeps_idle_connections_longer_than_the_proxy(stack: Stack):
+    """Or says with its answer that it keeps none."""
+    assert stack.idle.result(timeout=60) in (["200", "200"], ["200", "closed"])

@@ -1,0 +1,173 @@
+"""Whatever ends or hangs is answered for by the proxy at once, and comes back by itself."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+
+from tests.harness.load import ask, ask_at_once, load, retried
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import FACTS, has_processes
+
+pytestmark = pytest.mark.disruptive
+
+Record = Callable[[str, object], None]
+AWAY = {502, 503}
+
+
+def started_at(stack: Stack, service: str) -> tuple[str | None, str]:
+    container = stack.container(service)
+    return container.id, container.attrs["State"]["StartedAt"]
+
+
+def address(stack: Stack) -> str:
+    networks = stack.container("app").attrs["NetworkSettings"]["Networks"]
+    return networks[f"{stack.name}_default"]["IPAddress"]
+
+
+def find_away(stack: Stack) -> float:
+    """Ask while the application is away; return the seconds that the slowest answer took."""
+    slowest = 0.0
+    until = time.monotonic() + 2.5  # past the proxies' memory of the application's address
+    while time.monotonic() < until:
+        for outcome in ask_at_once([f"{stack.url}/away/{uuid4().hex}"] * 2):
+            assert outcome.status in AWAY
+            slowest = max(slowest, outcome.seconds)
+    assert ask(f"{stack.url}/health/proxy").status == 200
+    return slowest
+
+
+def test_idle_stop_and_start(restored: Stack, record_property: Record):
+    """An idle application stops at once, is reported as away at once, and is found when back.
+
+    Idle are the connections that the proxy keeps to it, too.
+    """
+    answers = ask_at_once([f"{restored.url}/probe/work/0.3/{uuid4().hex}"] * 8)
+    assert {answer.status for answer in answers} == {200}
+    proxy = started_at(restored, "proxy")
+    began = time.monotonic()
+    restored.compose("stop app")
+    stop_seconds = time.monotonic() - began
+    record_property("idle_stop_seconds", round(stop_seconds, 1))
+    assert restored.container("app").attrs["State"]["ExitCode"] == 0
+    assert stop_seconds < 5
+    assert ask(f"{restored.url}/away").status in AWAY
+
+    see_back(restored, proxy)
+
+
+def see_back(stack: Stack, proxy: tuple[str | None, str]) -> None:
+    """Start the application; the proxy finds it without being started again."""
+    stack.compose("up --wait --no-build --no-deps app")
+    wait_until(lambda: ask(f"{stack.url}/health/live").status == 200, timeout=2)
+    assert started_at(stack, "proxy") == proxy
+
+
+def test_application_gone_and_back_at_another_address(restored: Stack, record_property: Record):
+    proxy, before = started_at(restored, "proxy"), address(restored)
+    restored.compose("rm --stop --force app")
+    slowest = find_away(restored)
+    record_property("away_slowest_seconds", round(slowest, 3))
+    # The proxies' time-outs for a connection and for a name; mostly it is milliseconds.
+    assert slowest < 2.5
+    # Whoever comes next would get the free address again, so something else takes it.
+    squatter = restored.docker.containers.run(
+        FACTS["_proxies"][restored.pair.proxy]["image"],
+        ["sleep", "60"],
+        entrypoint="",
+        detach=True,
+        network=f"{restored.name}_default",
+    )
+    try:
+        see_back(restored, proxy)
+        assert address(restored) != before
+    finally:
+        squatter.remove(force=True)
+
+
+def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
+    """End the process that answers, and see another one answer."""
+    before = stack.container("app")
+    assert ask(f"{stack.url}/probe/{end}").status in AWAY
+    ended = time.monotonic()
+    outcome = retried(
+        f"{stack.url}/probe/host", seconds=30, accept=lambda outcome: outcome.status == 200
+    )
+    seconds = time.monotonic() - ended
+    record_property("recovered_seconds", round(seconds, 2))
+    after = stack.container("app")
+    restarts = after.attrs["RestartCount"] - before.attrs["RestartCount"]
+    record_property("restarts", restarts)
+    assert outcome.status == 200
+    # It takes a second or two; several times that where several pairs are tested on two cores.
+    assert seconds < 15
+    # A server replaces its worker process. Where it has none, the engine restarts the container.
+    assert restarts == (0 if has_processes(stack.pair.server) else 1)
+
+
+def test_process_killed(restored: Stack, record_property: Record):
+    """Gone without notice, it is replaced."""
+    see_replaced(restored, "die", record_property)
+
+
+def test_application_recreated_under_load(restored: Stack, record_property: Record):
+    """A client that asks again what may be asked again notices nothing but a pause."""
+    url = f"{restored.url}/probe/work/0.05/"
+
+    def client(_: int) -> list[bool]:
+        answered = []
+        while not done or len(answered) < 3:
+            outcome = retried(
+                url + uuid4().hex, seconds=60, accept=lambda outcome: outcome.status == 200
+            )
+            assert not outcome.cut
+            answered.append(outcome.status == 200)
+        return answered
+
+    done: list[bool] = []
+    with ThreadPoolExecutor(4) as pool:
+        clients = [pool.submit(client, number) for number in range(4)]
+        restored.compose("up --wait --no-build --no-deps --force-recreate app")
+        done.append(True)
+        answered = [answer for future in clients for answer in future.result()]
+    record_property("recreated_sent", len(answered))
+    record_property("recreated_failed", answered.count(False))
+    assert all(answered)
+
+
+def test_proxy_restarted_under_load(restored: Stack, record_property: Record):
+    """Nothing that it had taken on is cut off, and it is back within seconds."""
+    with load(f"{restored.url}/probe/work/0.1/") as running:
+        wait_until(lambda: running.count(200) >= 8, timeout=10)
+        restored.compose("restart proxy")
+    record_property("proxy_restarted_sent", len(running.outcomes))
+    record_property("proxy_restarted_refused", running.count(None))
+    assert {outcome.status for outcome in running.outcomes} <= {200, None}
+    assert not any(outcome.cut for outcome in running.outcomes)
+    # At a new port here, since any free one was asked for.
+    wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=5)
+
+
+def test_application_that_refuses_to_start(restored: Stack):
+    """Is tried again by the engine, while the proxy says that it is away."""
+    # The file is mounted, so that it is the one that the container reads.
+    key = restored.folder / "secrets" / "secret_key"
+    secret = key.read_text(encoding="utf-8")
+    key.write_text("", encoding="utf-8")
+    try:
+        restored.compose("restart --timeout 10 app")
+        wait_until(lambda: restored.container("app").attrs["RestartCount"] > 0, timeout=30)
+        assert b"No secret key" in restored.container("app").logs(tail=100)
+        assert ask(f"{restored.url}/health/live").status in AWAY
+        assert ask(f"{restored.url}/health/proxy").status == 200
+    finally:
+        key.write_text(secret, encoding="utf-8")
+    # The engine waits longer after each attempt.
+    wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=60)
+
+
+def test_out_of_memory(restored: Stack, record_property: Record):
+    """The kernel kills the process; not the container, where another process is its first."""
+    see_replaced(restored, "hog", record_property)

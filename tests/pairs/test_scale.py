@@ -1,0 +1,102 @@
+"""Three replicas share the work, and the loss of one is not noticed."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from docker.models.containers import Container
+
+from tests.harness.load import Outcome, ask, ask_at_once, load
+from tests.harness.stack import Stack, wait_until
+
+pytestmark = pytest.mark.disruptive
+
+Record = Callable[[str, object], None]
+
+
+def answering(stack: Stack) -> int:
+    """Return how many containers share the answers; 0 where one of these is an error."""
+    answers = ask_at_once([f"{stack.url}/probe/host"] * 9)
+    if {answer.status for answer in answers} != {200}:
+        return 0
+    return len({answer.text for answer in answers})
+
+
+@pytest.fixture(scope="module")
+def scaled(stack: Stack) -> Iterator[Stack]:
+    """The stack with three applications; the proxy is told nothing."""
+    stack.compose("up --wait --no-build --no-deps --scale app=3 app")
+    wait_until(lambda: answering(stack) == 3, timeout=5)
+    yield stack
+    stack.start()
+    # The proxy may know the lost ones for another second.
+    wait_until(lambda: answering(stack) == 1, timeout=9)
+
+
+def test_every_replica_gets_its_share(scaled: Stack, record_property: Record):
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(ask, [f"{scaled.url}/probe/host"] * 300))
+    assert {answer.status for answer in answers} == {200}
+    shares = Counter(answer.text for answer in answers)
+    record_property("shares", sorted(shares.values()))
+    assert len(shares) == 3
+    assert min(shares.values()) >= 60
+
+
+@dataclass
+class Loss:
+    """What became of the requests around the death of a replica."""
+
+    began: float
+    ended: float
+    # Long ones, some of them in the hands of each replica.
+    flying: list[Outcome]
+    # Short ones, before and after.
+    others: list[Outcome]
+
+
+def at_work(stack: Stack, names: list[str]) -> Container | None:
+    """Return a replica that began one of these requests."""
+    for container in stack.containers("app"):
+        log = container.logs().decode()
+        if any(f"began {name}" in log for name in names):
+            return container
+    return None
+
+
+@pytest.fixture(scope="module")
+def loss(scaled: Stack) -> Loss:
+    """Kill one of three replicas under load."""
+    names = [uuid4().hex for _ in range(6)]
+    with ThreadPoolExecutor() as pool, load(f"{scaled.url}/probe/work/0.02/", clients=2) as running:
+        flying = [pool.submit(ask, f"{scaled.url}/probe/work/2.0/{name}") for name in names]
+        victim = wait_until(lambda: at_work(scaled, names), timeout=5)
+        began = time.monotonic()
+        victim.kill()
+        ended = time.monotonic()
+        before = running.count(200)
+        wait_until(lambda: time.monotonic() > ended + 2, timeout=5)
+        wait_until(lambda: running.count(200) > before + 10, timeout=5)
+        return Loss(began, ended, [answer.result() for answer in flying], running.outcomes)
+
+
+def test_replica_killed_under_load(loss: Loss, record_property: Record):
+    """No request that comes later is lost, and none of the others'."""
+    later = [outcome for outcome in loss.others if outcome.began > loss.ended]
+    earlier = [outcome for outcome in loss.others if outcome.began + outcome.seconds < loss.began]
+    failed = [outcome for outcome in earlier + later if outcome.status != 200]
+    record_property("replica_killed_sent", len(earlier + later))
+    record_property("replica_killed_failed", len(failed))
+    assert len(later) > 10
+    assert failed == []
+
+
+def test_request_in_flight_on_a_killed_replica(loss: Loss, record_property: Record):
+    """Is put to another one: it is a GET."""
+    statuses = Counter(str(outcome.status) for outcome in loss.flying)
+    record_property("in_flight", dict(statuses))
+    assert {outcome.status for outcome in loss.flying} == {200}
