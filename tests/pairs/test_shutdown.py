@@ -63,9 +63,9 @@ def test_stop_under_load(restored: Stack, service: str, record_property: Record)
     with load(f"{restored.url}/probe/work/0.1/", clients=4) as running:
         wait_until(lambda: running.count(200) >= 12, timeout=10)
         restored.compose(f"stop {service}")
-    record_property("sent", len(running.outcomes))
-    record_property("answered", running.count(200))
-    record_property("refused", running.count(None, 502, 503))
+    record_property("stopped_sent", len(running.outcomes))
+    record_property("stopped_answered", running.count(200))
+    record_property("stopped_refused", running.count(None, 502, 503))
     whole = {outcome.name for outcome in running.outcomes if is_whole(outcome)}
     assert begun(restored) & {outcome.name for outcome in running.outcomes} == whole
     assert {outcome.status for outcome in running.outcomes} <= {200, None, 502, 503}
