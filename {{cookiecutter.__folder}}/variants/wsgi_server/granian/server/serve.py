@@ -4,6 +4,7 @@ import os
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
 from {{ cookiecutter.package_name }} import logs
@@ -19,6 +20,9 @@ if __name__ == "__main__":
         blocking_threads=int(os.environ["WEB_THREADS"]),
         # The proxy speaks HTTP/1.1.
         http=HTTPModes.http1,
+        # Milliseconds, and for an idle connection too: longer than the proxy keeps one, so that it
+        # never writes into one that is being closed.
+        http1_settings=HTTP1Settings(header_read_timeout=75_000),
         websockets=False,
         # Without it the container would stop with the first worker that dies.
         respawn_failed_workers=True,

@@ -1,0 +1,110 @@
+"""Behind load balancers: the client is the one that they name, and nobody can name another."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.wire import exchange
+from tests.pairs.witness import request
+
+pytestmark = pytest.mark.disruptive
+
+CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
+
+
+@pytest.fixture(scope="module")
+def balanced(stack: Stack) -> Iterator[Stack]:
+    """The stack behind two proxies that each add an address: a balancer, and one in front of it."""
+    recreate = "up --wait --no-build --no-deps --force-recreate proxy"
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("TRUSTED_PROXIES", "2")
+        stack.compose(recreate)
+        yield stack
+    stack.compose(recreate)
+
+
+def told(stack: Stack, *headers: str) -> tuple[dict, str]:
+    """Return what the application sees of such a request, and the proxy's request id."""
+    data = request(*headers, "Connection: close", line="GET /probe/request HTTP/1.1")
+    (reply,) = exchange(stack.port, data).replies
+    assert reply.status == 200
+    return json.loads(reply.body), reply.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "client"),
+    [
+        ([f"{CLIENT}, {BALANCER}"], CLIENT),
+        ([f"{CLIENT},{BALANCER}"], CLIENT),
+        ([f"6.6.6.6, {CLIENT}, {BALANCER}"], CLIENT),
+        (["6.6.6.6", f"{CLIENT}, {BALANCER}"], CLIENT),
+        ([f"{CLIENT}:51234, {BALANCER}:443"], CLIENT),
+        ([f"2001:db8::9, {BALANCER}"], "2001:db8::9"),
+        ([f"[2001:db8::9]:51234, {BALANCER}"], "2001:db8::9"),
+        # What two proxies cannot have written says nothing: the client is who connects.
+        ([CLIENT], None),
+        ([], None),
+        ([""], None),
+        ([f"unknown, {BALANCER}"], None),
+        ([f"6.6.6.6, unknown, {BALANCER}"], None),
+        ([f"6.6.6.6 {CLIENT}x, {BALANCER}"], None),
+    ],
+    ids=str,
+)
+def test_client_is_the_one_that_the_balancer_names(
+    balanced: Stack, lines: list[str], client: str | None
+):
+    seen, request_id = told(balanced, *(f"X-Forwarded-For: {line}" for line in lines))
+    network = balanced.docker.networks.get(f"{balanced.name}_default")
+    expected = client or network.attrs["IPAM"]["Config"][0]["Gateway"]
+    assert seen["address"] == expected
+    # One address and nothing else, for whoever reads the header itself.
+    assert [value for name, value in seen["headers"] if name == "X-Forwarded-For"] == [expected]
+
+    def logged() -> list[str]:
+        lines = balanced.container("proxy").logs(tail=200).decode().splitlines()
+        return [json.loads(line)["client"] for line in lines if request_id in line]
+
+    assert wait_until(logged, timeout=5) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("headers", "scheme"),
+    [
+        (["X-Forwarded-Proto: https"], "https"),
+        (["X-Forwarded-Proto: http"], "http"),
+        ([], "http"),
+        (["X-Forwarded-Proto: evil"], "http"),
+        (["X-Forwarded-Proto: https://evil"], "http"),
+        (["X_Forwarded_Proto: https"], "http"),
+        (["X-Forwarded_Proto: https", "X-Forwarded-Proto: http"], "http"),
+    ],
+    ids=str,
+)
+def test_scheme_is_the_one_that_the_balancer_names(
+    balanced: Stack, headers: list[str], scheme: str
+):
+    assert told(balanced, *headers)[0]["scheme"] == scheme
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "X-Forwarded-Host: evil.example",
+        "X-Forwarded-Port: 6666",
+        "X-Forwarded-Prefix: /evil",
+        "X-Real-IP: 6.6.6.6",
+        "Forwarded: for=6.6.6.6;host=evil.example",
+        "X_Forwarded_For: 6.6.6.6, 6.6.6.6",
+        "Connection: X-Forwarded-For, X-Forwarded-Proto",
+    ],
+)
+def test_nothing_else_is_believed(balanced: Stack, header: str):
+    facts = f"X-Forwarded-For: {CLIENT}, {BALANCER}", "X-Forwarded-Proto: https"
+    seen, _ = told(balanced, *facts, header)
+    assert (seen["address"], seen["root"]) == (CLIENT, "https://localhost/")
+    for name, value in seen["headers"]:
+        assert "evil" not in value, name
+        assert "6.6.6.6" not in value, name
