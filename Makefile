@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks mostly wait, so one process a core keeps the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
 
-.PHONY: run stop test smoke lint conformance generation engine-stop locks clean help
+.PHONY: run stop test smoke lint conformance mutations generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -37,6 +37,9 @@ lint: .venv/ready ## run the linters alone
 
 conformance: .venv/ready ## run every pair and write docs/conformance.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs $(addprefix --pair ,$(PAIR))
+
+mutations: .venv/ready ## break the template in many ways, see the tests turn red, write docs/mutations.md
+	$(PYTHON) -m tests.harness.mutants
 
 generation: .venv/ready ## run the tests that need no Docker
 	$(PYTHON) -m pytest tests/generation

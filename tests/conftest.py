@@ -13,6 +13,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=[str(pair) for pair in PAIRS],
         help="run the live tests of this pair only, such as uwsgi-apache; may be repeated",
     )
+    parser.addoption(
+        "--mutation",
+        type=int,
+        help="break the generated projects in this way: a place in tests/pairs/mutations.py",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -40,7 +40,7 @@ for attempt in range(2):
 def watch_idle_connection(stack: Stack) -> Iterator[Future[list[str]]]:
     """Start the script; what it printed is there after IDLE_SECONDS."""
     container = stack.container("app")
-    with ThreadPoolExecutor(1) as pool:
-        yield pool.submit(
-            lambda: container.exec_run(["python", "-c", SCRIPT]).output.decode().split()
-        )
+    pool = ThreadPoolExecutor(1)
+    yield pool.submit(lambda: container.exec_run(["python", "-c", SCRIPT]).output.decode().split())
+    # Where nobody waited for the script, the end of its container is its own.
+    pool.shutdown(wait=False)

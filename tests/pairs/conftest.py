@@ -12,6 +12,7 @@ from tests.harness.idle import watch_idle_connection
 from tests.harness.stack import Stack, prepare_engine, run_stack
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.known_limits import KNOWN_LIMITS
+from tests.pairs.mutations import MUTATIONS
 
 # Its assertions explain themselves, as those of the tests do.
 pytest.register_assert_rewrite("tests.pairs.witness")
@@ -61,7 +62,9 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 @pytest.fixture(scope="session")
-def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(
+    request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The pair's project, generated alone in a folder; with some more static files."""
     project = generate(
         tmp_path_factory.mktemp(str(pair)),
@@ -72,6 +75,12 @@ def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
         python_version=python_version(pair),
     )
     shutil.copytree(PROBE / "static", project / "src" / PACKAGE / "static", dirs_exist_ok=True)
+    if (number := request.config.getoption("mutation")) is not None:
+        broken = MUTATIONS[number]
+        file = project / broken.file
+        text = file.read_text(encoding="utf-8")
+        assert broken.old in text
+        file.write_text(text.replace(broken.old, broken.new), encoding="utf-8")
     return project
 
 

@@ -1,0 +1,28 @@
+"""The mutations that the tests are tried with fit the template as it is now."""
+
+from collections import Counter
+
+import pytest
+
+from ..harness.template import PAIRS, ROOT, generate
+from ..pairs.mutations import MUTATIONS
+
+
+@pytest.mark.parametrize("pair", sorted({mutation.pair for mutation in MUTATIONS}))
+def test_there_is_something_to_break(pair: str, tmp_path):
+    (choice,) = [choice for choice in PAIRS if str(choice) == pair]
+    project = generate(
+        tmp_path, package_name="probed", wsgi_server=choice.server, proxy=choice.proxy
+    )
+    for mutation in MUTATIONS:
+        if mutation.pair == pair:
+            text = (project / mutation.file).read_text(encoding="utf-8")
+            assert mutation.old in text, mutation
+            assert mutation.old != mutation.new
+
+
+def test_every_concern_is_tried_three_times():
+    tried = Counter(mutation.concern for mutation in MUTATIONS)
+    files = (ROOT / "tests" / "pairs").glob("test_*.py")
+    assert set(tried) == {file.stem.removeprefix("test_") for file in files}
+    assert min(tried.values()) >= 3

@@ -1,0 +1,81 @@
+"""`make mutations`: break the template in many ways, one at a time, and see the tests turn red.
+
+Writes docs/mutations.md. Ends with status 1 if a mutation survived.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.pairs.mutations import MUTATIONS, Mutation
+
+from .conformance import table
+from .template import ROOT
+
+PAGE = ROOT / "docs" / "mutations.md"
+HEAD = """# Mutations
+
+Whether the tests would notice: each line is a change to the template that was made on purpose, and
+the first test that turned red. `make mutations` made this page; the changes stand in
+[tests/pairs/mutations.py](../tests/pairs/mutations.py).
+"""
+SURVIVED = "**none**"
+
+
+def seen_by(number: int) -> str:
+    """Break the template in one way; return the test that failed first, or SURVIVED."""
+    mutation = MUTATIONS[number]
+    file = f"tests/pairs/test_{mutation.concern}.py"
+    arguments = [
+        "--pair",
+        mutation.pair,
+        "--mutation",
+        str(number),
+        "--exitfirst",
+        "--tb=line",
+        file,
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    failed = re.search(r"^(FAILED|ERROR) \S*::(\w+(?:\[.*\])?)", done.stdout, re.MULTILINE)
+    if done.returncode == 0:
+        return SURVIVED
+    if done.returncode != 1 or not failed:
+        raise SystemExit(f"{mutation}: the tests could not be run:\n{done.stdout}{done.stderr}")
+    if failed[1] == "ERROR":
+        return "the pair does not start"
+    name = failed[2].replace(f"[{mutation.pair}]", "").replace(f"[{mutation.pair}-", "[")
+    return f"`{name}`"
+
+
+def row(mutation: Mutation, seen: str) -> list[str]:
+    """Return a row of the page's table."""
+
+    def code(text: str) -> str:
+        return f"`{' '.join(text.split())}`".replace("|", "\\|") if text.strip() else "nothing"
+
+    return [mutation.concern, mutation.pair, code(mutation.old), code(mutation.new), seen]
+
+
+def main() -> None:
+    """Try all mutations, two at a time."""
+    rows = []
+    with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        for mutation, seen in zip(MUTATIONS, pool.map(seen_by, range(len(MUTATIONS))), strict=True):
+            print(f"{mutation}: {seen}", flush=True)
+            rows.append(row(mutation, seen))
+    lines = [HEAD, *table(["concern", "pair", "instead of", "stands", "first seen by"], rows)]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    if survivors := [row for row in rows if row[-1] == SURVIVED]:
+        raise SystemExit(f"{len(survivors)} survived: write a probe for each that sees it.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Ways to break the template, three or more for each concern: its tests must turn red for each.
+
+`make mutations` breaks one after the other and runs the concern's tests. One that they do not
+notice asks for a new probe.
+"""
+
+from dataclasses import dataclass
+
+NGINX = "proxy/etc/nginx/templates/nginx.conf.template"
+HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
+APPLICATION = "src/probed/__init__.py"
+SERVE = "server/serve.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One change to a generated project's file, for a pair whose tests of a concern must see it."""
+
+    concern: str
+    pair: str
+    file: str
+    # What stands in the file, and what takes the place of each of its occurrences.
+    old: str
+    new: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.concern}: {self.old.strip().splitlines()[0]!r} in {self.file}"
+
+
+MUTATIONS = [
+    # Bodies
+    Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
+    Mutation("bodies", "gunicorn-nginx", NGINX, "client_max_body_size ${MAX_CONTENT_LENGTH};"),
+    Mutation("bodies", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=413,L]"),
+    Mutation("bodies", "waitress-nginx", "src/probed/drain.py", 'environ["wsgi.input"] = body'),
+    # Connections
+    Mutation(
+        "connections", "gunicorn-nginx", NGINX, "keepalive_timeout 65s;", "keepalive_timeout 0;"
+    ),
+    Mutation("connections", "gunicorn-nginx", NGINX, "proxy_ignore_client_abort on;"),
+    Mutation(
+        "connections", "gunicorn-apache", HTTPD, "MaxKeepAliveRequests 0", "MaxKeepAliveRequests 1"
+    ),
+    # Errors
+    Mutation("errors", "gunicorn-nginx", NGINX, "internal;"),
+    Mutation("errors", "gunicorn-nginx", NGINX, "server_tokens off;"),
+    Mutation(
+        "errors", "gunicorn-apache", HTTPD, "Require env REDIRECT_STATUS", "Require all granted"
+    ),
+    Mutation("errors", "gunicorn-apache", HTTPD, "ErrorDocument 503 /.proxy-errors/503"),
+    # Forwarding
+    Mutation(
+        "forwarding",
+        "gunicorn-nginx",
+        APPLICATION,
+        'x_for=settings["FORWARDED_FOR_HOPS"]',
+        "x_for=0",
+    ),
+    Mutation("forwarding", "gunicorn-nginx", NGINX, 'proxy_set_header Forwarded "";'),
+    Mutation("forwarding", "gunicorn-apache", HTTPD, "RequestHeader edit* Connection", "# "),
+    Mutation("forwarding", "granian-apache", HTTPD, "Use NoLookAlike X Forwarded For"),
+    # Hardening
+    Mutation("hardening", "gunicorn-nginx", "compose.yaml", "read_only: true"),
+    Mutation("hardening", "gunicorn-nginx", "compose.yaml", "cap_drop: [ALL]"),
+    Mutation("hardening", "gunicorn-nginx", "compose.yaml", "          pids: 256\n"),
+    Mutation("hardening", "gunicorn-apache", "Dockerfile", "USER 33:33", "USER www-data"),
+    Mutation(
+        "hardening", "gunicorn-apache", "Dockerfile", "RUN pip uninstall", "RUN true pip uninstall"
+    ),
+    # Headers
+    Mutation("headers", "gunicorn-nginx", NGINX, "nosniff always;", "nosniff;"),
+    Mutation("headers", "waitress-nginx", NGINX, "max_headers 100;"),
+    Mutation(
+        "headers",
+        "uwsgi-apache",
+        HTTPD,
+        "LimitRequestFieldSize 16384",
+        "LimitRequestFieldSize 65536",
+    ),
+    # Idle connections
+    Mutation(
+        "keep_alive", "gunicorn-nginx", "server/gunicorn.conf.py", "keepalive = 75", "keepalive = 2"
+    ),
+    Mutation("keep_alive", "waitress-nginx", SERVE, "channel_timeout=75", "channel_timeout=5"),
+    Mutation(
+        "keep_alive",
+        "granian-nginx",
+        SERVE,
+        "header_read_timeout=75_000",
+        "header_read_timeout=30_000",
+    ),
+    # Load balancers in front
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXIES}}$", "{1}$"),
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d+)?", r"\]?"),
+    Mutation(
+        "load_balancer",
+        "gunicorn-apache",
+        HTTPD,
+        'RequestHeader edit X-Forwarded-For "^.*,.*$" "" early',
+    ),
+    Mutation("load_balancer", "gunicorn-apache", HTTPD, "${TRUSTED_PROXIES} -gt 0 && "),
+    # Malformed requests
+    Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
+    Mutation(
+        "malformed",
+        "gunicorn-apache",
+        HTTPD,
+        "Strict LenientMethods Require1.0",
+        "Unsafe LenientMethods",
+    ),
+    Mutation("malformed", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=505,L]"),
+    Mutation("malformed", "gunicorn-apache", HTTPD, "TraceEnable Off", "TraceEnable On"),
+    # Overload
+    Mutation(
+        "overload", "gunicorn-nginx", NGINX, "worker_connections 4096;", "worker_connections 32;"
+    ),
+    Mutation("overload", "gunicorn-apache", HTTPD, "SetInputFilter BUFFER"),
+    Mutation(
+        "overload",
+        "gunicorn-nginx",
+        NGINX,
+        "proxy_http_version 1.1;",
+        "proxy_request_buffering off;",
+    ),
+    # Paths
+    Mutation(
+        "paths", "gunicorn-apache", HTTPD, "AllowEncodedSlashes NoDecode", "AllowEncodedSlashes Off"
+    ),
+    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon flushpackets", "/ flushpackets"),
+    Mutation("paths", "gunicorn-nginx", NGINX, "proxy_pass http://app;", "proxy_pass http://app/;"),
+    # The project's own tests
+    Mutation(
+        "project",
+        "gunicorn-nginx",
+        "src/probed/health.py",
+        '{"status": "ok"}',
+        '{"status": "fine"}',
+    ),
+    Mutation("project", "gunicorn-nginx", "requirements-dev.txt", "pytest==", "pytest-is-gone=="),
+    Mutation(
+        "project", "gunicorn-nginx", "src/probed/pages.py", 'render_template("index.html")', '""'
+    ),
+    # Restarts
+    Mutation(
+        "restart", "waitress-nginx", "compose.yaml", "restart: unless-stopped", 'restart: "no"'
+    ),
+    Mutation(
+        "restart",
+        "gunicorn-nginx",
+        NGINX,
+        "${UPSTREAM} resolve max_fails=0",
+        "${UPSTREAM} max_fails=0",
+    ),
+    Mutation(
+        "restart",
+        "granian-nginx",
+        SERVE,
+        "respawn_failed_workers=True",
+        "respawn_failed_workers=False",
+    ),
+    # Routing
+    Mutation(
+        "routing",
+        "gunicorn-nginx",
+        NGINX,
+        "X-Forwarded-Host $host$is_request_port$request_port",
+        "X-Forwarded-Host $host",
+    ),
+    Mutation(
+        "routing",
+        "hypercorn-nginx",
+        SERVE,
+        "return ClosingIterator(present,",
+        "return ClosingIterator([],",
+    ),
+    Mutation("routing", "gunicorn-nginx", NGINX, 'return 200 "ok\\n";', "return 204;"),
+    # Replicas
+    Mutation("scale", "gunicorn-apache", HTTPD, "disablereuse=on", "disablereuse=off"),
+    Mutation("scale", "gunicorn-nginx", NGINX, "valid=1s", "valid=300s"),
+    Mutation(
+        "scale",
+        "gunicorn-apache",
+        HTTPD,
+        r"RewriteRule ^/\.proxy-errors/502$",
+        r"RewriteRule ^/nothing$",
+    ),
+    # Settings
+    Mutation("settings", "gunicorn-nginx", "compose.yaml", "      WEB_CONCURRENCY:\n"),
+    Mutation("settings", "gunicorn-nginx", NGINX, "proxy_read_timeout ${REQUEST_TIMEOUT}s;"),
+    Mutation(
+        "settings",
+        "gunicorn-nginx",
+        "src/probed/config.py",
+        '_words(environ, "TRUSTED_HOSTS") or None',
+        "None",
+    ),
+    # Stops
+    Mutation(
+        "shutdown",
+        "uwsgi-nginx",
+        "server/uwsgi.ini",
+        "hook-master-start = unix_signal:15 gracefully_kill_them_all",
+        "die-on-term = true",
+    ),
+    Mutation(
+        "shutdown", "gunicorn-nginx", "Dockerfile", "STOPSIGNAL SIGQUIT", "STOPSIGNAL SIGTERM"
+    ),
+    Mutation(
+        "shutdown",
+        "gunicorn-nginx",
+        "server/gunicorn.conf.py",
+        'graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])',
+        "graceful_timeout = 1",
+    ),
+    # Smuggling
+    Mutation("smuggling", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=501,L]"),
+    Mutation("smuggling", "uwsgi-apache", HTTPD, "RequestHeader unset Content_Length early"),
+    Mutation(
+        "smuggling",
+        "uwsgi-nginx",
+        NGINX,
+        "server_tokens off;",
+        "server_tokens off; underscores_in_headers on;",
+    ),
+    # Static files
+    Mutation("static", "gunicorn-nginx", NGINX, "gzip_static on;"),
+    Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),
+    Mutation("static", "gunicorn-apache", HTTPD, "    AllowMethods GET\n"),
+    # Streaming
+    Mutation("streaming", "gunicorn-apache", HTTPD, " flushpackets=on"),
+    Mutation(
+        "streaming", "eventlet-nginx", SERVE, "minimum_chunk_size=1", "minimum_chunk_size=65536"
+    ),
+    Mutation(
+        "streaming", "uwsgi-nginx", "server/application.py", "whole_or_cut_off(body),", "body,"
+    ),
+]
