@@ -177,13 +177,7 @@ MUTATIONS = [
     # Replicas
     Mutation("scale", "gunicorn-apache", HTTPD, "disablereuse=on", "disablereuse=off"),
     Mutation("scale", "gunicorn-nginx", NGINX, "valid=1s", "valid=300s"),
-    Mutation(
-        "scale",
-        "gunicorn-apache",
-        HTTPD,
-        r"RewriteRule ^/\.proxy-errors/502$",
-        r"RewriteRule ^/nothing$",
-    ),
+    Mutation("scale", "gunicorn-apache", HTTPD, " connectiontimeout=1"),
     # Settings
     Mutation("settings", "gunicorn-nginx", "compose.yaml", "      WEB_CONCURRENCY:\n"),
     Mutation("settings", "gunicorn-nginx", NGINX, "proxy_read_timeout ${REQUEST_TIMEOUT}s;"),
