@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 from uuid import uuid4
 
 import pytest
@@ -27,16 +28,16 @@ def address(stack: Stack) -> str:
     return networks[f"{stack.name}_default"]["IPAddress"]
 
 
-def find_away(stack: Stack) -> float:
-    """Ask while the application is away; return the seconds that the slowest answer took."""
-    slowest = 0.0
+def find_away(stack: Stack) -> list[float]:
+    """Ask while the application is away; return the seconds that each answer took."""
+    seconds = []
     until = time.monotonic() + 2.5  # past the proxies' memory of the application's address
     while time.monotonic() < until:
         for outcome in ask_at_once([f"{stack.url}/away/{uuid4().hex}"] * 2):
             assert outcome.status in AWAY
-            slowest = max(slowest, outcome.seconds)
+            seconds.append(outcome.seconds)
     assert ask(f"{stack.url}/health/proxy").status == 200
-    return slowest
+    return seconds
 
 
 def test_idle_stop_and_start(restored: Stack, record_property: Record):
@@ -68,10 +69,12 @@ def see_back(stack: Stack, proxy: tuple[str | None, str]) -> None:
 def test_application_gone_and_back_at_another_address(restored: Stack, record_property: Record):
     proxy, before = started_at(restored, "proxy"), address(restored)
     restored.compose("rm --stop --force app")
-    slowest = find_away(restored)
-    record_property("away_slowest_seconds", round(slowest, 3))
-    # The proxies' time-outs for a connection and for a name; mostly it is milliseconds.
-    assert slowest < 2.5
+    seconds = find_away(restored)
+    record_property("away_slowest_seconds", round(max(seconds), 3))
+    record_property("away_median_seconds", round(median(seconds), 3))
+    # Mostly milliseconds; at first the proxies' time-outs for a connection and for a name.
+    assert median(seconds) < 0.1
+    assert max(seconds) < 2.5
     # Whoever comes next would get the free address again, so something else takes it.
     squatter = restored.docker.containers.run(
         FACTS["_proxies"][restored.pair.proxy]["image"],
