@@ -32,7 +32,13 @@ MUTATIONS = [
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
     Mutation("bodies", "gunicorn-nginx", NGINX, "client_max_body_size ${MAX_CONTENT_LENGTH};"),
     Mutation("bodies", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=413,L]"),
-    Mutation("bodies", "waitress-nginx", "src/probed/drain.py", 'environ["wsgi.input"] = body'),
+    Mutation(
+        "bodies",
+        "gunicorn-apache",
+        "src/probed/drain.py",
+        "while body.read(64 * 1024):",
+        "while False:",
+    ),
     # Connections
     Mutation(
         "connections", "gunicorn-nginx", NGINX, "keepalive_timeout 65s;", "keepalive_timeout 0;"

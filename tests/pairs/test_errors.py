@@ -1,6 +1,7 @@
 """Errors: the application's and the proxy's, with pages that give nothing away."""
 
 from concurrent.futures import ThreadPoolExecutor
+from statistics import median
 
 import pytest
 import requests
@@ -74,4 +75,20 @@ def test_application_away(stack: Stack):
         stack.start()
     assert answer.status_code in (502, 503, 504)
     assert harmless(answer)
-    assert "Please try again later" in answer.text
+    assert "The service is not available now. Please try again later." in answer.text
+
+
+@pytest.mark.disruptive
+def test_application_that_does_not_listen(stack: Stack):
+    """Its container is there, and refuses connections: the proxy is sent to another port."""
+    recreate = "up --wait --no-build --no-deps --force-recreate proxy"
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("PORT", "8001")
+        stack.compose(recreate)
+        answers = [stack.get("/") for _ in range(9)]
+    stack.compose(recreate)
+    assert median(answer.elapsed.total_seconds() for answer in answers) < 0.1
+    for answer in answers:
+        assert answer.status_code in (502, 503)
+        assert harmless(answer)
+        assert "The service is not available now. Please try again later." in answer.text
