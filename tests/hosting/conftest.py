@@ -13,6 +13,8 @@ from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, gene
 # Three servers that have little in common, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
 PACKAGE = "probed"
+# The views that are laid over the application.
+PROBE = Path(__file__).parents[1] / "pairs" / "probe"
 
 # Its assertions explain themselves, as those of the tests do.
 pytest.register_assert_rewrite("tests.hosting.contract")
@@ -21,7 +23,9 @@ pytest.register_assert_rewrite("tests.hosting.contract")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
-        pairs = [pair for pair in PAIRS_TRIED if not wanted or str(pair) in wanted]
+        chosen = metafunc.definition.get_closest_marker("pairs")
+        tried = chosen.args[0] if chosen else PAIRS_TRIED
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
 
 
