@@ -7,6 +7,7 @@ from pathlib import Path
 
 import docker
 
+from tests.harness.load import ask
 from tests.harness.stack import wait_until
 from tests.harness.template import FACTS
 
@@ -82,6 +83,9 @@ def balancer(
                 assert container.status != "exited", container.logs().decode()
                 return bindings[0]["HostPort"] if bindings else ""
 
-            yield f"http://127.0.0.1:{wait_until(port, timeout=10)}"
+            url = f"http://127.0.0.1:{wait_until(port, timeout=10)}"
+            # Docker listens there before the balancer does.
+            wait_until(lambda: ask(f"{url}/health/live").status, timeout=10)
+            yield url
         finally:
             container.remove(force=True)

@@ -16,8 +16,8 @@ from tests.harness.stack import wait_until
 from tests.hosting import contract
 from tests.hosting.balancer import APPENDS, balancer
 from tests.hosting.conftest import PACKAGE, PROBE, Built
-from tests.hosting.page import follow
 from tests.hosting.pod import Manifest, Pod, kustomize, one, running
+from tests.hosting.section import follow
 
 OVERLAY = Path("deploy/kubernetes/overlays/production")
 

@@ -21,7 +21,7 @@ from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES
 from tests.hosting import contract
 from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, PROBE, Built
-from tests.hosting.page import follow
+from tests.hosting.section import follow
 
 # Another server behind each proxy.
 UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROXIES))]
