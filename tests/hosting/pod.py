@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class Pod:
     def spec(self) -> Manifest:
         return one(self.manifests, "Deployment")["spec"]["template"]["spec"]
 
-    @property
+    @cached_property
     def address(self) -> str:
         """The pod's address, which all of its containers share."""
         self.holder.reload()
