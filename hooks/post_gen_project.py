@@ -1,7 +1,7 @@
 """Keep what was chosen: run in the new project's folder, and again by each template update.
 
 variants/<question>/<answer>/ holds files as they lie in the project. The chosen answers' files move
-there, and variants/ goes.
+there, and variants/ goes. The answer "all" chooses each; one that has no folder brings no files.
 """
 
 import json
@@ -17,13 +17,19 @@ VARIANTS = Path("variants")
 def keep_chosen_variants():
     """Move the files of the chosen answers into place, and remove all others."""
     for question in VARIANTS.iterdir():
-        chosen = question / ANSWERS[question.name]
-        for file in chosen.rglob("*"):
-            if file.is_file():
-                place = file.relative_to(chosen)
-                place.parent.mkdir(parents=True, exist_ok=True)
-                file.replace(place)
+        for answer in question.iterdir():
+            if ANSWERS[question.name] in (answer.name, "all"):
+                move_into_place(answer)
     shutil.rmtree(VARIANTS)
+
+
+def move_into_place(folder):
+    """Move every file below ``folder`` to the same place in the project."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            place = file.relative_to(folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
 
 
 def make_secret_key():

@@ -3,7 +3,8 @@
 import pytest
 
 from tests.harness.conformance import place
-from tests.harness.template import PAIRS
+from tests.harness.stack import prepare_engine
+from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,3 +36,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
             return super()._split_scope(nodeid)
 
     return ByPair(config, log)
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine with the base images of every choice."""
+    prepare_engine(PYTHON_VERSIONS, PROXIES)

@@ -21,6 +21,7 @@ class Project:
 
     pair: Pair
     python_version: str
+    target: str
     path: Path
 
     def files(self) -> dict[str, Path]:
@@ -43,10 +44,16 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
     @cache
     def make(pair: Pair, python_version: str) -> Project:
         into = folder / f"{pair}-{python_version}"
+        # With the newest Python nowhere to go, with the others everywhere.
+        target = "none" if python_version == PYTHON_VERSIONS[0] else "all"
         path = generate(
-            into, wsgi_server=pair.server, proxy=pair.proxy, python_version=python_version
+            into,
+            wsgi_server=pair.server,
+            proxy=pair.proxy,
+            python_version=python_version,
+            deploy_to=target,
         )
-        return Project(pair, python_version, path)
+        return Project(pair, python_version, target, path)
 
     return make
 

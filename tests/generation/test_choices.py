@@ -8,7 +8,9 @@ from ..harness.template import FACTS, FOLDER, PROXIES, SERVERS
 
 QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
 MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]
-ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies"}
+ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_targets"}
+# Answers that stand for no variant, or for every one.
+UNLIKE_OTHERS = ("none", "all")
 
 
 def test_every_question_is_asked_in_words():
@@ -27,7 +29,7 @@ def test_every_choice_has_a_label_and_the_first_is_recommended(menu):
 
 @pytest.mark.parametrize(("menu", "table"), ENTRIES.items())
 def test_every_choice_has_an_entry_like_its_siblings(menu, table):
-    assert list(FACTS[table]) == FACTS[menu]
+    assert list(FACTS[table]) == [name for name in FACTS[menu] if name not in UNLIKE_OTHERS]
     first, *others = FACTS[table].values()
     for entry in others:
         assert list(entry) == list(first)
@@ -38,7 +40,8 @@ def test_every_choice_has_an_entry_like_its_siblings(menu, table):
 
 def test_every_choice_that_differs_by_files_has_a_folder():
     for folder in (FOLDER / "variants").iterdir():
-        assert sorted(answer.name for answer in folder.iterdir()) == sorted(FACTS[folder.name])
+        answers = set(FACTS[folder.name]) - set(UNLIKE_OTHERS)
+        assert {answer.name for answer in folder.iterdir()} == answers
     assert set(ENTRIES) <= {folder.name for folder in (FOLDER / "variants").iterdir()}
 
 

@@ -20,6 +20,7 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         "wsgi_server": project.pair.server,
         "proxy": project.pair.proxy,
         "license": LICENSES[0],
+        "deploy_to": project.target,
     }
     expected = {"secrets/secret_key"}
     for path in template_files():
@@ -27,7 +28,7 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         name = name.replace("{{cookiecutter.package_name}}", "my_flask_service")
         if name.startswith("variants/"):
             _, question, answer, name = name.split("/", 3)
-            if answer != chosen[question]:
+            if chosen[question] not in (answer, "all"):
                 continue
         expected.add(name)
     # Beside the key, the secrets folder may hold an empty file for secrets that are not used.
@@ -36,7 +37,8 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
 
 def test_the_folders_say_who_does_what(project: Project):
     folders = {path.name for path in project.path.iterdir() if path.is_dir()}
-    assert folders == {"src", "server", "proxy", "tests", "secrets"}
+    expected = {"src", "server", "proxy", "tests", "secrets"}
+    assert folders == (expected if project.target == "none" else expected | {"deploy"})
     files = project.files()
     assert {"Dockerfile", "compose.yaml", "README.md", "LICENSE", "pyproject.toml"} <= set(files)
     assert {"server/start.py", "server/healthcheck.py", "server/requirements.txt"} <= set(files)

@@ -29,8 +29,11 @@ def matrix() -> list[dict]:
             proxy=pair.proxy,
             python_version=python_version,
             license=license,
+            deploy_to=target,
         )
-        for pair, python_version, license in itertools.product(PAIRS, PYTHON_VERSIONS, LICENSES)
+        for pair, python_version, license, target in itertools.product(
+            PAIRS, PYTHON_VERSIONS, LICENSES, ("none", "all")
+        )
     ]
 
 

@@ -62,14 +62,23 @@ class Load:
 
 @contextmanager
 def load(
-    url: str, *, clients: int = 4, pause: float = 0.01, most: int = 5000, **arguments
+    url: str | Callable[[], str],
+    *,
+    clients: int = 4,
+    pause: float = 0.01,
+    most: int = 5000,
+    **arguments,
 ) -> Iterator[Load]:
-    """Ask ``url`` + a new name with so many clients while the block runs, ``most`` times."""
+    """Ask ``url`` + a new name with so many clients while the block runs, ``most`` times.
+
+    A function in its place is called for each request.
+    """
     running = Load()
+    address = url if callable(url) else lambda: url
 
     def client() -> None:
         while not running.ending.wait(pause) and len(running.outcomes) < most:
-            running.outcomes.append(ask(url + uuid4().hex, **arguments))
+            running.outcomes.append(ask(address() + uuid4().hex, **arguments))
 
     with ThreadPoolExecutor(clients) as pool:
         futures = [pool.submit(client) for _ in range(clients)]

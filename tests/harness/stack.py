@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
@@ -36,6 +37,13 @@ def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> No
         os.environ.setdefault("CA_BUNDLE", str(CA_BUNDLE))
     # Any free port: stacks run side by side.
     os.environ["PUBLISH_PORT"] = "0"
+
+
+def run(command: Sequence[str | Path], *, cwd: Path) -> str:
+    """Run a program in a folder; return what it printed. Fails with all of that."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
+    return done.stdout
 
 
 def wait_until(

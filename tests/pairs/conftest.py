@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.idle import watch_idle_connection
-from tests.harness.stack import Stack, prepare_engine, run_stack
+from tests.harness.stack import Stack, run_stack
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.known_limits import KNOWN_LIMITS
 from tests.pairs.mutations import MUTATIONS
@@ -49,11 +49,6 @@ def expect_known_limit(item: pytest.Item) -> None:
         matches = fnmatchcase(test, pattern.replace("[", "[[]"))
         if matches and fnmatchcase(pair.server, server) and fnmatchcase(pair.proxy, proxy):
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
-
-
-@pytest.fixture(scope="session")
-def engine() -> None:
-    prepare_engine(PYTHON_VERSIONS, PROXIES)
 
 
 @pytest.fixture(scope="session")

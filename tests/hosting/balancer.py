@@ -1,0 +1,91 @@
+"""A platform's load balancer in small: it treats a client's headers as the real one does."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+
+from tests.harness.load import ask
+from tests.harness.stack import wait_until
+from tests.harness.template import FACTS
+
+IMAGE = FACTS["_proxies"]["nginx"]["image"]
+
+# What balancers do with X-Forwarded-For, in nginx's words; the clients' own values come first where
+# they are kept.
+OVERWRITES = "$remote_addr"
+APPENDS = "$proxy_add_x_forwarded_for"
+APPENDS_AND_ADDS_ITSELF = "$proxy_add_x_forwarded_for, 198.51.100.1"
+APPENDS_WITH_PORT = "$balancer_kept$remote_addr:$remote_port"
+
+CONFIGURATION = """
+pid /tmp/balancer.pid;
+error_log /dev/stderr warn;
+events {}
+http {
+    access_log off;
+    client_body_temp_path /tmp/body;
+    proxy_temp_path /tmp/proxy;
+    client_max_body_size 0;
+    map $http_x_forwarded_for $balancer_kept {
+        "" "";
+        default "$http_x_forwarded_for, ";
+    }
+    server {
+        listen 8000;
+        location / {
+            proxy_pass http://UPSTREAM;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $http_host;
+            proxy_set_header X-Forwarded-For "FORWARDED_FOR";
+            # Clients reach it by HTTPS, which ends here.
+            proxy_set_header X-Forwarded-Proto https;
+            proxy_request_buffering off;
+            proxy_buffering off;
+            proxy_read_timeout 70s;
+            add_header X-Balancer-Client $remote_addr always;
+        }
+    }
+}
+"""
+
+
+@contextmanager
+def balancer(
+    client: docker.DockerClient, upstream: str, forwarded_for: str, *, network: str
+) -> Iterator[str]:
+    """Run a balancer in a Docker network, in front of ``upstream``, a host and port in it.
+
+    Yields its address on this machine. Its answers name the client that it saw, in
+    X-Balancer-Client.
+    """
+    text = CONFIGURATION.replace("UPSTREAM", upstream).replace("FORWARDED_FOR", forwarded_for)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "balancer.conf"
+        file.write_text(text, encoding="utf-8")
+        container = client.containers.run(
+            IMAGE,
+            ["nginx", "-c", "/balancer.conf", "-g", "daemon off;"],
+            entrypoint="",
+            detach=True,
+            network=network,
+            ports={"8000/tcp": ("127.0.0.1", 0)},
+            volumes={str(file): {"bind": "/balancer.conf", "mode": "ro"}},
+        )
+        try:
+
+            def port() -> str:
+                container.reload()
+                bindings = container.ports.get("8000/tcp")
+                assert container.status != "exited", container.logs().decode()
+                return bindings[0]["HostPort"] if bindings else ""
+
+            url = f"http://127.0.0.1:{wait_until(port, timeout=10)}"
+            # Docker listens there before the balancer does.
+            wait_until(lambda: ask(f"{url}/health/live").status, timeout=10)
+            yield url
+        finally:
+            container.remove(force=True)

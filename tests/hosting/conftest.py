@@ -1,0 +1,67 @@
+"""Projects made for every target, and their images: built once for each pair that is tried."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+
+from tests.harness.stack import run
+from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+
+# Three servers that have little in common, each behind every proxy.
+PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
+PACKAGE = "probed"
+# The views that are laid over the application.
+PROBE = Path(__file__).parents[1] / "pairs" / "probe"
+
+# Its assertions explain themselves, as those of the tests do.
+pytest.register_assert_rewrite("tests.hosting.contract")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "pair" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("pair")
+        chosen = metafunc.definition.get_closest_marker("pairs")
+        tried = chosen.args[0] if chosen else PAIRS_TRIED
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
+        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A project with deploy_to=all, and its two images as its own compose.yaml builds them."""
+
+    pair: Pair
+    project: Path
+    app: str
+    proxy: str
+
+
+@pytest.fixture(scope="session")
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def docker_client(engine: None) -> docker.DockerClient:
+    return docker.from_env()
+
+
+@pytest.fixture(scope="session")
+def built(engine: None, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
+    """The pair's project and images, which are removed at the end."""
+    slug = f"hosted-{pair}".replace("_", "-")
+    project = generate(
+        tmp_path_factory.mktemp(str(pair)),
+        project_slug=slug,
+        package_name=PACKAGE,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+        python_version=PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)],
+        deploy_to="all",
+    )
+    run(["docker", "compose", "build"], cwd=project)
+    yield Built(pair, project, app=f"{slug}-app", proxy=f"{slug}-proxy")
+    run(["docker", "compose", "down", "--rmi", "local"], cwd=project)

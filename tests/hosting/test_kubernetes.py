@@ -1,0 +1,135 @@
+"""Kubernetes without a cluster: its validators on the manifests, and the pod emulated on Docker."""
+
+import random
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+import pytest
+
+from tests.harness.load import ask, load
+from tests.harness.stack import wait_until
+from tests.hosting import contract
+from tests.hosting.balancer import APPENDS, balancer
+from tests.hosting.conftest import PACKAGE, PROBE, Built
+from tests.hosting.pod import Manifest, Pod, kustomize, one, running
+from tests.hosting.section import follow
+
+OVERLAY = Path("deploy/kubernetes/overlays/production")
+
+
+@pytest.fixture(scope="session")
+def manifests(built: Built, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
+    """The production overlay, after the page's first commands."""
+    project = tmp_path_factory.mktemp("kubernetes") / built.project.name
+    shutil.copytree(built.project, project)
+    follow(project / "deploy/kubernetes/README.md", "Set up, once", folder=project)
+    return kustomize(project / OVERLAY)
+
+
+@pytest.fixture(scope="session")
+def network(docker_client: docker.DockerClient) -> Iterator[str]:
+    network = docker_client.networks.create(f"pods-{uuid4().hex[:8]}")
+    yield network.name
+    network.remove()
+
+
+@pytest.fixture(scope="session")
+def make_pod(
+    docker_client: docker.DockerClient,
+    built: Built,
+    manifests: list[Manifest],
+    network: str,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[], Pod]:
+    """Return pods of the Deployment, with the probe's views laid over the application."""
+    spec = one(manifests, "Deployment")["spec"]["template"]["spec"]
+    containers = [*spec["initContainers"], *spec["containers"]]
+    local = {"app": built.app, "proxy": built.proxy}
+    package = f"/app/src/{PACKAGE}"
+    volumes = {
+        str(PROBE / "probe.py"): {"bind": "/app/src/probe.py", "mode": "ro"},
+        str(PROBE / "recorder.py"): {"bind": "/app/src/recorder.py", "mode": "ro"},
+        str(PROBE / "wsgi.py"): {"bind": f"{package}/wsgi.py", "mode": "ro"},
+    }
+
+    def make() -> Pod:
+        return Pod(
+            docker_client,
+            manifests,
+            images={container["image"]: local[container["name"]] for container in containers},
+            folder=tmp_path_factory.mktemp("secrets"),
+            network=network,
+            volumes={"app": volumes},
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def pod(make_pod: Callable[[], Pod]) -> Iterator[Pod]:
+    with running(make_pod()) as pod:
+        yield pod
+
+
+@pytest.fixture(scope="session")
+def gateway(docker_client: docker.DockerClient, pod: Pod) -> Iterator[str]:
+    """A Gateway in front of the pod: it appends the client's address, as they do by default."""
+    with balancer(docker_client, f"{pod.address}:8080", APPENDS, network=pod.network) as url:
+        yield url
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        contract.check_client_and_address,
+        contract.check_health,
+        contract.check_static_files,
+        contract.check_bodies,
+        contract.check_answers,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_contract(gateway: str, check: Callable[[str], None]):
+    check(gateway)
+
+
+def test_replacing_a_pod_loses_no_request(
+    pod: Pod, make_pod: Callable[[], Pod], record_property: Callable[[str, object], None]
+):
+    """The stop begins before the cluster has heard of it, with requests in flight."""
+    endpoints = [pod]
+
+    def endpoint() -> str:
+        return f"http://{random.choice(endpoints).address}:8080/probe/work/0.05/"  # noqa: S311
+
+    with (
+        running(make_pod()) as successor,
+        load(endpoint, most=20_000) as sent,
+        ThreadPoolExecutor() as pool,
+    ):
+        wait_until(lambda: sent.count(200) > 50, timeout=20)
+        endpoints.append(successor)
+        stopping = pool.submit(pod.stop)
+        # The cluster is slow to hear of it: the pod gets new requests for most of its pause.
+        heard = time.monotonic() + pod.pause - 2
+        wait_until(lambda: time.monotonic() > heard, timeout=pod.pause)
+        long = pool.map(
+            ask, [f"http://{pod.address}:8080/probe/work/5.0/{uuid4().hex}" for _ in range(3)]
+        )
+        endpoints.remove(pod)
+        stopping.result()
+        outcomes = list(long)
+        answered = sent.count(200)
+        wait_until(lambda: sent.count(200) > answered + 20, timeout=10)
+    outcomes += sent.outcomes
+    failed = [outcome for outcome in outcomes if outcome.status != 200 or outcome.cut]
+    record_property("pod_replaced_sent", len(outcomes))
+    record_property("pod_replaced_failed", len(failed))
+    assert failed == []
+    assert pod.exit_codes() == {"app": 0, "proxy": 0}
+    assert pod.ended["proxy"] < pod.ended["app"]

@@ -1,0 +1,244 @@
+"""Docker Swarm for real, on the tests' engine: one node, where the page's commands are followed.
+
+The kernel may lack IPVS, which the routing mesh and virtual addresses need; the stack uses neither.
+"""
+
+import fcntl
+import shutil
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import docker
+import pytest
+import yaml
+
+from tests.harness.load import ask, load
+from tests.harness.stack import run, wait_until
+from tests.harness.template import PROXIES
+from tests.hosting import contract
+from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, PROBE, Built
+from tests.hosting.section import follow
+
+# Another server behind each proxy.
+UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROXIES))]
+OURS = {"made-by": "tests/hosting/test_swarm.py"}
+# Cannot be reached, so the engine's own images are used.
+REGISTRY = "registry.example.com/"
+PUSH = r"docker push "
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens on."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
+
+
+def own_address() -> str:
+    """Return this machine's address in its network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.connect(("192.0.2.1", 9))  # chooses an address, sends nothing
+        return sender.getsockname()[0]
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one test process at a time see whether there is a swarm, and whether it is needed."""
+    with (Path(tempfile.gettempdir()) / "hosting-swarm.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@dataclass(frozen=True)
+class Service:
+    """The pair, deployed as a stack that bears the project's name."""
+
+    client: docker.DockerClient
+    project: Path
+    port: int
+
+    @property
+    def name(self) -> str:
+        return self.project.name
+
+    @property
+    def url(self) -> str:
+        """Where the sidecar answers; at 127.0.0.1 Docker itself would be the client."""
+        return f"http://{own_address()}:{self.port}"
+
+    @property
+    def stack_file(self) -> Path:
+        return self.project / "deploy" / "swarm" / "stack.yaml"
+
+    def follow(self, heading: str, *, without: str = "") -> str:
+        """Follow the page's commands under a heading."""
+        page = self.stack_file.with_name("README.md")
+        return follow(page, heading, folder=self.project, without=without)
+
+    def commit(self) -> None:
+        """Make a commit of everything, as a release does."""
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
+        run(["git", "add", "--all"], cwd=self.project)
+        run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "r"], cwd=self.project)
+
+    def release(self) -> None:
+        """Commit, and follow the page."""
+        self.commit()
+        self.follow("Release", without=PUSH)
+
+    def change(self, change: Callable[[dict], None]) -> None:
+        """Change the stack file."""
+        stack = yaml.safe_load(self.stack_file.read_text(encoding="utf-8"))
+        change(stack)
+        self.stack_file.write_text(yaml.safe_dump(stack), encoding="utf-8")
+
+    def attributes(self, service: str) -> dict:
+        """Return what Swarm knows of a service."""
+        return self.client.services.get(f"{self.name}_{service}").attrs
+
+    def update_state(self) -> str:
+        """Say how the application's last update went."""
+        return self.attributes("app").get("UpdateStatus", {}).get("State", "none")
+
+    def containers(self, service: str | None = None) -> list:
+        """Return the containers, stopped ones too."""
+        labels = [f"com.docker.stack.namespace={self.name}"]
+        if service:
+            labels.append(f"com.docker.swarm.service.name={self.name}_{service}")
+        return self.client.containers.list(all=True, ignore_removed=True, filters={"label": labels})
+
+
+def for_the_tests(stack: dict) -> None:
+    """Lay the probe's views over the application, and wait less for what comes after a start."""
+    app = stack["services"]["app"]
+    for file, place in (
+        ("probe.py", "/app/src/probe.py"),
+        ("recorder.py", "/app/src/recorder.py"),
+        ("wsgi.py", f"/app/src/{PACKAGE}/wsgi.py"),
+    ):
+        app["volumes"].append(
+            {"type": "bind", "source": str(PROBE / file), "target": place, "read_only": True}
+        )
+    for service in stack["services"].values():
+        for way in ("update_config", "rollback_config"):
+            service["deploy"][way] |= {"monitor": "2s", "delay": "0s"}
+        service["deploy"]["restart_policy"]["delay"] = "0s"
+
+
+@pytest.fixture(scope="session")
+def service(
+    docker_client: docker.DockerClient, built: Built, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The pair on a swarm: set up and released by the page's commands."""
+    project = tmp_path_factory.mktemp("swarm") / built.project.name
+    shutil.copytree(built.project, project)
+    service = Service(docker_client, project, free_port())
+    service.change(for_the_tests)
+    run(["git", "init", "--quiet"], cwd=project)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PUBLISH_PORT", str(service.port))
+        try:
+            with alone():
+                if docker_client.info()["Swarm"]["LocalNodeState"] != "active":
+                    docker_client.swarm.init("127.0.0.1", f"127.0.0.1:{free_port()}", labels=OURS)
+                service.follow("Set up, once")
+            service.release()
+            wait_until(lambda: ask(f"{service.url}/health/ready").status == 200, timeout=10)
+            yield service
+        finally:
+            with alone():
+                remove(service)
+
+
+def remove(service: Service) -> None:
+    """Remove the stack and what the page's commands made, and the swarm if it was made for it."""
+    client = service.client
+    run(["docker", "stack", "rm", service.name], cwd=service.project)
+    wait_until(lambda: not service.containers(), timeout=60)
+    for secret in client.secrets.list(filters={"name": f"{service.name}_secret_key"}):
+        secret.remove()
+    for image in client.images.list(
+        filters={"reference": f"registry.example.com/{service.name}-*"}
+    ):
+        for tag in image.tags:
+            if tag.startswith("registry.example.com/"):
+                client.images.remove(tag)
+    client.swarm.reload()
+    if client.swarm.attrs["Spec"]["Labels"] == OURS and not client.secrets.list():
+        client.swarm.leave(force=True)
+
+
+def test_client_and_address(service: Service):
+    """Whoever connects is the client, whatever it claims: nobody stands in front of the sidecar."""
+    for claims in ({}, contract.CLAIMS):
+        told = contract.get(f"{service.url}/probe/request", headers=claims).json()
+        assert told["address"] == own_address()
+        assert told["root"] == f"{service.url}/"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        contract.check_health,
+        contract.check_static_files,
+        contract.check_bodies,
+        contract.check_answers,
+    ],
+    ids=lambda check: check.__name__,
+)
+def test_contract(service: Service, check: Callable[[str], None]):
+    check(service.url)
+
+
+def test_containers_are_hardened(service: Service):
+    """By what Swarm made of the stack file: it ignores some of what it accepts."""
+    for name, replicas in (("app", 2), ("proxy", 1)):
+        containers = service.containers(name)
+        assert len(containers) == replicas
+        for container in containers:
+            host = container.attrs["HostConfig"]
+            assert host["ReadonlyRootfs"]
+            assert host["CapDrop"] == ["ALL"]
+            assert host["NanoCpus"] and host["Memory"] and host["PidsLimit"]
+            assert host["LogConfig"]["Config"] == {"max-file": "3", "max-size": "10m"}
+            assert container.attrs["Config"]["User"].split(":")[0] not in ("", "0", "root")
+            assert container.exec_run("mktemp").exit_code == 0
+            mounts = container.exec_run(["grep", " /tmp ", "/proc/mounts"]).output
+            assert b"size=65536k" in mounts
+
+
+@pytest.mark.pairs(UPDATED)
+def test_updates_lose_no_request(service: Service, record_property: Callable[[str, object], None]):
+    """Two that succeed, and one that fails and is undone, under load."""
+    proxy, app = service.attributes("proxy"), service.attributes("app")
+    with load(f"{service.url}/probe/work/0.01/", most=100_000) as running:
+        for _ in range(2):
+            service.release()
+            before, app = app, service.attributes("app")
+            assert app["Spec"]["TaskTemplate"] != before["Spec"]["TaskTemplate"]
+            assert service.update_state() == "completed"
+        refuse_to_start(service)
+        service.release()
+        assert service.update_state() == "rollback_completed"
+        answered = running.count(200)
+        wait_until(lambda: running.count(200) > answered + 20, timeout=10)
+    failed = [outcome for outcome in running.outcomes if outcome.status != 200]
+    record_property("swarm_updated_sent", len(running.outcomes))
+    record_property("swarm_updated_failed", len(failed))
+    assert failed == []
+    # The page says so: none of these releases changed what is in its image.
+    assert service.attributes("proxy")["Spec"]["TaskTemplate"] == proxy["Spec"]["TaskTemplate"]
+    assert service.attributes("app")["Spec"]["TaskTemplate"] == app["Spec"]["TaskTemplate"]
+
+
+def refuse_to_start(service: Service) -> None:
+    """Give the application a setting that it refuses."""
+
+    def change(stack: dict) -> None:
+        stack["services"]["app"]["environment"]["WEB_THREADS"] = "none"
+
+    service.change(change)
