@@ -64,7 +64,8 @@ MUTATIONS = [
     ),
     Mutation("forwarding", "gunicorn-nginx", NGINX, 'proxy_set_header Forwarded "";'),
     Mutation("forwarding", "gunicorn-apache", HTTPD, "RequestHeader edit* Connection", "# "),
-    Mutation("forwarding", "granian-apache", HTTPD, "Use NoLookAlike X Forwarded For"),
+    Mutation("forwarding", "uwsgi-apache", HTTPD, "Use NoLookAlike X Forwarded For"),
+    Mutation("forwarding", "gunicorn-apache", HTTPD, "${TRUSTED_PROXIES} -gt 0 && "),
     # Hardening
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "read_only: true"),
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "cap_drop: [ALL]"),
@@ -98,13 +99,8 @@ MUTATIONS = [
     # Load balancers in front
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXIES}}$", "{1}$"),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d+)?", r"\]?"),
-    Mutation(
-        "load_balancer",
-        "gunicorn-apache",
-        HTTPD,
-        'RequestHeader edit X-Forwarded-For "^.*,.*$" "" early',
-    ),
-    Mutation("load_balancer", "gunicorn-apache", HTTPD, "${TRUSTED_PROXIES} -gt 0 && "),
+    Mutation("load_balancer", "gunicorn-apache", HTTPD, "RemoteIPHeader X-Forwarded-For"),
+    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*){${TRUSTED_PROXIES}}$", ",$"),
     # Malformed requests
     Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
     Mutation(
