@@ -38,13 +38,6 @@ def free_port() -> int:
         return found.getsockname()[1]
 
 
-def own_address() -> str:
-    """Return this machine's address in its network."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-        sender.connect(("192.0.2.1", 9))  # chooses an address, sends nothing
-        return sender.getsockname()[0]
-
-
 @contextmanager
 def alone() -> Iterator[None]:
     """Let one test process at a time see whether there is a swarm, and whether it is needed."""
@@ -67,8 +60,8 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where the sidecar answers; at 127.0.0.1 Docker itself would be the client."""
-        return f"http://{own_address()}:{self.port}"
+        """Where the sidecar answers."""
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def stack_file(self) -> Path:
@@ -158,14 +151,15 @@ def remove(service: Service) -> None:
     """Remove the stack and what the page's commands made, and the swarm if it was made for it."""
     client = service.client
     run(["docker", "stack", "rm", service.name], cwd=service.project)
+    ours = {"label": f"com.docker.stack.namespace={service.name}"}
     wait_until(lambda: not service.containers(), timeout=60)
+    # Or it would be in the way of the next stack of that name.
+    wait_until(lambda: not client.networks.list(filters=ours), timeout=30)
     for secret in client.secrets.list(filters={"name": f"{service.name}_secret_key"}):
         secret.remove()
-    for image in client.images.list(
-        filters={"reference": f"registry.example.com/{service.name}-*"}
-    ):
+    for image in client.images.list(f"{REGISTRY}{service.name}-*"):
         for tag in image.tags:
-            if tag.startswith("registry.example.com/"):
+            if tag.startswith(REGISTRY):
                 client.images.remove(tag)
     client.swarm.reload()
     if client.swarm.attrs["Spec"]["Labels"] == OURS and not client.secrets.list():
@@ -173,10 +167,15 @@ def remove(service: Service) -> None:
 
 
 def test_client_and_address(service: Service):
-    """Whoever connects is the client, whatever it claims: nobody stands in front of the sidecar."""
+    """Whoever connects is the client, whatever it claims: nobody stands in front of the sidecar.
+
+    By loopback that is the engine's end of the network that published ports go through.
+    """
+    network = service.client.networks.get("docker_gwbridge")
+    gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
     for claims in ({}, contract.CLAIMS):
         told = contract.get(f"{service.url}/probe/request", headers=claims).json()
-        assert told["address"] == own_address()
+        assert told["address"] == gateway
         assert told["root"] == f"{service.url}/"
 
 
