@@ -1,4 +1,4 @@
-"""One instance of a service in small: containers that share their network interfaces, as sidecars do."""
+"""One instance of a service in small: containers that share their network, as sidecars do."""
 
 import time
 from collections.abc import Iterator
@@ -25,9 +25,7 @@ def probe_views(package: str) -> dict[str, dict[str, str]]:
         "recorder.py": "/app/src/recorder.py",
         "wsgi.py": f"/app/src/{package}/wsgi.py",
     }
-    return {
-        str(PROBE / name): {"bind": place, "mode": "ro"} for name, place in places.items()
-    }
+    return {str(PROBE / name): {"bind": place, "mode": "ro"} for name, place in places.items()}
 
 
 class Instance:

@@ -1,4 +1,4 @@
-"""A target's page, followed to the letter: its commands run, with stand-ins for what needs a cloud."""
+"""A target's page, followed to the letter, with stand-ins for the programs that need a cloud."""
 
 import os
 import shlex
@@ -49,8 +49,8 @@ def follow(
 ) -> Followed:
     """Run the page's commands in the project's folder, one after the other in one shell.
 
-    ``answers`` has a stand-in for each program of the cloud's: shell patterns of arguments, and what
-    it does then. Docker is Docker, but for what talks to a registry.
+    ``answers`` has a stand-in for each program of the cloud's: shell patterns of arguments, and
+    what it does then. Docker is Docker, but for what talks to a registry.
     """
     docker = shutil.which("docker")
     programs = answers | {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}}
