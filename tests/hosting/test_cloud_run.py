@@ -21,8 +21,8 @@ from . import contract
 from .balancer import APPENDS, OVERWRITES, balancer
 from .conftest import PACKAGE, Built
 from .instance import Instance, instance, probe_views
-from .page import Followed, follow
 from .schemas import cloud_run_service, problems
+from .stand_ins import Followed, follow
 
 FILES = ("service.yaml", "app-only.yaml")
 # From SIGTERM to SIGKILL.
