@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -10,9 +11,10 @@ import docker
 import requests
 from docker.models.containers import Container
 
+from tests.harness.load import ask
 from tests.harness.stack import wait_until
 
-from .balancer import IMAGE
+from .balancer import IMAGE, balancer
 
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"
 PORTS = (8000, 8080)
@@ -98,6 +100,28 @@ class Instance:
             ]
             for name, container in self.containers.items()
         }
+
+    def stop_in_the_midst(self, port: int, forwarded_for: str, *, seconds: float) -> None:
+        """Stop while two requests are worked on: both are answered whole, and all ends with 0."""
+        upstream = self.address(port)
+        with (
+            balancer(self.client, upstream, forwarded_for, network=self.network) as url,
+            ThreadPoolExecutor() as pool,
+        ):
+            names = ["a", "b"]
+            asked = [
+                pool.submit(ask, f"{url}/probe/{view}/2.5/{name}")
+                for view, name in zip(["work", "drip"], names, strict=True)
+            ]
+            wait_until(
+                lambda: all(f"began {name}\n" in self.logs("app") for name in names), timeout=10
+            )
+            statuses = self.stop(seconds=seconds)
+            outcomes = [request.result() for request in asked]
+        for outcome in outcomes:
+            assert (outcome.status, outcome.cut) == (200, False), self.logs()
+            assert outcome.text == f"{outcome.name}\n" * 1000
+        assert set(statuses.values()) == {0}, self.logs()
 
 
 @contextmanager

@@ -8,12 +8,13 @@ import typing
 from pathlib import Path
 from typing import Any
 
+import azure.mgmt.web.models
 import googleapiclient
 from jsonschema import Draft202012Validator
 
 Schema = dict[str, Any]
 
-# What a label or a probe says without having a model is free; a misspelt key never is.
+# What has no simple type may be anything; a misspelt key is one more key, and never may.
 ANYTHING: Schema = {}
 
 
@@ -82,7 +83,8 @@ def azure_model(model: type) -> Schema:
 def _add_model(model: type, definitions: dict[str, Schema]) -> None:
     """Define a model and those that it is made of."""
     definitions[model.__name__] = {}  # known from here on: models may hold themselves
-    hints = typing.get_type_hints(model)
+    # The name that the library's annotations have for its own models.
+    hints = typing.get_type_hints(model, localns={"_models": azure.mgmt.web.models})
     fields = {
         name: field
         for kind in reversed(model.__mro__)

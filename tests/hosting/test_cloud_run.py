@@ -5,7 +5,6 @@ Emulated: nothing here ran on Cloud Run. https://cloud.google.com/run/docs/conta
 
 import json
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ import docker
 import pytest
 import yaml
 
-from tests.harness.load import ask
-from tests.harness.stack import wait_until
 from tests.harness.template import generate
 
 from . import contract
@@ -207,31 +204,9 @@ def test_the_service_behind_the_front_end(running: Instance, forwarded_for: str)
             contract.check_answers(url)
 
 
-def stop_in_the_midst(running: Instance, port: int, *, seconds: float) -> None:
-    """Stop while two requests are being worked on: both are answered, and all ends with 0."""
-    with (
-        balancer(running.client, running.address(port), OVERWRITES, network=running.network) as url,
-        ThreadPoolExecutor() as pool,
-    ):
-        asked = [
-            pool.submit(ask, f"{url}/probe/{view}/2.5/a{number}")
-            for number, view in enumerate(("work", "drip"))
-        ]
-        wait_until(
-            lambda: all(f"began a{number}" in running.logs("app") for number in range(2)),
-            timeout=10,
-        )
-        statuses = running.stop(seconds=seconds)
-        outcomes = [request.result() for request in asked]
-    for outcome in outcomes:
-        assert (outcome.status, outcome.cut) == (200, False), running.logs()
-        assert outcome.text == f"{outcome.name}\n" * 1000
-    assert set(statuses.values()) == {0}, running.logs()
-
-
 def test_sigterm_loses_no_request(running: Instance):
     """It comes to both containers at once, ten seconds before SIGKILL."""
-    stop_in_the_midst(running, 8080, seconds=GRACE)
+    running.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
 
 
 def test_the_application_alone(docker_client: docker.DockerClient, built: Built):
@@ -246,4 +221,4 @@ def test_the_application_alone(docker_client: docker.DockerClient, built: Built)
                 contract.check_client_and_address(url)
                 contract.check_health(url)
                 contract.check_static_files(url)
-        stop_in_the_midst(alone, 8080, seconds=GRACE)
+        alone.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
