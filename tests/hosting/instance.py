@@ -1,6 +1,5 @@
 """One instance of a service in small: containers that share their network, as sidecars do."""
 
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -91,15 +90,18 @@ class Instance:
         Whatever their images ask for: the platforms say SIGTERM. Fails where one is still there
         after so many seconds, when the platform would kill it.
         """
-        began = time.monotonic()
         for container in self.containers.values():
             container.kill("SIGTERM")
-        return {
-            name: container.wait(timeout=max(0.1, seconds - (time.monotonic() - began)))[
-                "StatusCode"
-            ]
-            for name, container in self.containers.items()
-        }
+
+        def ended() -> dict[str, int]:
+            for container in self.containers.values():
+                container.reload()
+            states = {name: found.attrs["State"] for name, found in self.containers.items()}
+            if any(state["Running"] for state in states.values()):
+                return {}
+            return {name: state["ExitCode"] for name, state in states.items()}
+
+        return wait_until(ended, timeout=seconds, told=self.logs)
 
     def stop_in_the_midst(self, port: int, forwarded_for: str, *, seconds: float) -> None:
         """Stop while two requests are worked on: both are answered whole, and all ends with 0."""

@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,13 +48,10 @@ def follow(
 ) -> Followed:
     """Run the page's commands in the project's folder, one after the other in one shell.
 
-    ``answers`` has a stand-in for each program of the cloud's: shell patterns of arguments, and
-    what it does then. Docker is Docker, but for what talks to a registry.
+    ``answers`` has a stand-in for each program: shell patterns of arguments, and what it does then.
     """
-    docker = shutil.which("docker")
-    programs = answers | {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}}
     folder.mkdir()
-    for name, cases in programs.items():
+    for name, cases in answers.items():
         lines = [f"    {pattern}) {action} ;;" for pattern, action in cases.items()]
         file = folder / name
         file.write_text(STAND_IN.replace("ANSWERS", "\n".join(lines)), encoding="utf-8")

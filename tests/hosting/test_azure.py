@@ -26,13 +26,15 @@ from .schemas import Schema, azure_model, problems
 from .stand_ins import Followed, follow
 
 DIGEST = "sha256:" + "0" * 64
-# What az would say; the rest of its commands say nothing.
+# What az would say; the rest of its commands say nothing. Docker's are only written down: the
+# images are there, and there is no registry.
 ANSWERS = {
+    "docker": {},
     "az": {
         "*' acr repository show '*": f"echo {DIGEST}",
         "*' webapp list '*": "echo the-web-app",
         "*' --query id '*": "echo an-id",
-    }
+    },
 }
 # Keys of resources that are Bicep's own, not Azure's.
 OF_BICEP = {"parent", "scope", "dependsOn"}
@@ -219,8 +221,11 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed
 
 def test_the_page_can_be_followed(built: Built, followed: Followed, bicep):
     registry = f"myregistry.azurecr.io/{built.project.name}"
+    assert followed.calls_of("docker", "compose") == [["docker", "compose", "build"]]
+    tagged = {call[-1]: call[-2] for call in followed.calls_of("docker", "tag")}
+    assert tagged == {f"{registry}/app:1": built.app, f"{registry}/proxy:1": built.proxy}
     pushed = [call[-1] for call in followed.calls_of("docker", "push")]
-    assert pushed == [f"{registry}/app:1", f"{registry}/proxy:1"]
+    assert pushed == list(tagged)
     (deployed,) = followed.calls_of("az", "deployment")
     assert (built.project / deployed[deployed.index("--template-file") + 1]).is_file()
     given = dict(word.split("=", 1) for word in deployed if re.match(r"\w+=", word))

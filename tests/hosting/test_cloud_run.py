@@ -25,12 +25,14 @@ FILES = ("service.yaml", "app-only.yaml")
 # From SIGTERM to SIGKILL.
 GRACE = 10
 DIGEST = "@sha256:" + "0" * 64
-# What gcloud would say; the rest of its commands say nothing.
+# What gcloud would say; the rest of its commands say nothing. Docker's are only written down: the
+# images are there, and there is no registry.
 ANSWERS = {
+    "docker": {},
     "gcloud": {
         "*' images describe '*": f'echo "${{5%:*}}{DIGEST}"',
         "*' revisions list '*": "echo newest; echo before",
-    }
+    },
 }
 
 
@@ -183,8 +185,11 @@ def test_the_page_can_be_followed(built: Built, followed: Followed):
     images = {container["name"]: container["image"] for container in spec["containers"]}
     assert images == {name: f"{registry}/{name}{DIGEST}" for name in ("app", "proxy")}
     assert spec["serviceAccountName"] == f"{slug}@my-project.iam.gserviceaccount.com"
+    assert followed.calls_of("docker", "compose") == [["docker", "compose", "build"]]
+    tagged = {call[-1]: call[-2] for call in followed.calls_of("docker", "tag")}
+    assert tagged == {f"{registry}/app:1": built.app, f"{registry}/proxy:1": built.proxy}
     pushed = [call[-1] for call in followed.calls_of("docker", "push")]
-    assert pushed == [f"{registry}/app:1", f"{registry}/proxy:1"]
+    assert pushed == list(tagged)
     key = (built.project / "secrets" / "secret_key").read_text(encoding="utf-8").strip()
     assert followed.piped("secrets", "create") == key
     (rolled_back,) = [call for call in followed.calls if "--to-revisions" in call]
