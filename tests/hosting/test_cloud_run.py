@@ -1,0 +1,229 @@
+"""Google Cloud Run: its files against its API's own description, and an instance of it in small.
+
+Emulated: nothing here ran on Cloud Run. https://cloud.google.com/run/docs/container-contract
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+
+from tests.harness.template import generate
+
+from . import contract
+from .balancer import APPENDS, OVERWRITES, balancer
+from .conftest import PACKAGE, Built
+from .instance import Instance, instance, probe_views
+from .schemas import cloud_run_service, problems
+from .stand_ins import Followed, follow
+
+FILES = ("service.yaml", "app-only.yaml")
+# From SIGTERM to SIGKILL.
+GRACE = 10
+DIGEST = "@sha256:" + "0" * 64
+# What gcloud would say; the rest of its commands say nothing. Docker's are only written down: the
+# images are there, and there is no registry.
+ANSWERS = {
+    "docker": {},
+    "gcloud": {
+        "*' images describe '*": f'echo "${{5%:*}}{DIGEST}"',
+        "*' revisions list '*": "echo newest; echo before",
+    },
+}
+
+
+def environment(container: dict[str, Any], secrets: dict[str, str]) -> dict[str, str]:
+    """Return a container's variables as Cloud Run gives them."""
+    found = {}
+    for variable in container["env"]:
+        if "value" in variable:
+            found[variable["name"]] = variable["value"]
+        else:
+            reference = variable["valueFrom"]["secretKeyRef"]
+            found[variable["name"]] = secrets[f"{reference['name']}:{reference['key']}"]
+    # Only the container that takes the requests is told where.
+    for port in container.get("ports", []):
+        found["PORT"] = str(port["containerPort"])
+    return found
+
+
+def in_order(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the containers in the order that their dependencies ask for."""
+    annotations = spec["metadata"]["annotations"]
+    waits = json.loads(annotations.get("run.googleapis.com/container-dependencies", "{}"))
+    waiting = {container["name"]: container for container in spec["spec"]["containers"]}
+    found = []
+    while waiting:
+        name = next(name for name in waiting if not set(waits.get(name, [])) & set(waiting))
+        found.append(waiting.pop(name))
+    return found
+
+
+def wait_for_startup(running: Instance, probe: dict[str, Any]) -> None:
+    """Ask as a startup probe does, for as long as it does."""
+    running.wait_for(
+        probe["httpGet"]["port"],
+        probe["httpGet"]["path"],
+        seconds=probe["periodSeconds"] * probe["failureThreshold"],
+    )
+
+
+def launch(running: Instance, built: Built, template: dict[str, Any], key: str) -> None:
+    """Start the containers of a revision as Cloud Run does."""
+    images = {"app": built.app, "proxy": built.proxy}
+    secrets = {f"{built.project.name}-secret-key:1": key}
+    for container in in_order(template):
+        name = container["name"]
+        running.start(
+            name,
+            images[name],
+            environment(container, secrets),
+            memory=container["resources"]["limits"]["memory"].removesuffix("i"),
+            volumes=probe_views(PACKAGE) if name == "app" else {},
+        )
+        wait_for_startup(running, container["startupProbe"])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return generate(tmp_path_factory.mktemp("cloud-run"), deploy_to="cloud-run")
+
+
+@pytest.fixture(scope="module")
+def document(project: Path) -> Callable[[str], dict[str, Any]]:
+    """One of the files, read anew."""
+    return lambda name: yaml.safe_load((project / "deploy" / "cloud-run" / name).read_text())
+
+
+@pytest.fixture(scope="module")
+def schema() -> dict[str, Any]:
+    return cloud_run_service()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_api_knows_every_word(document, schema, name: str):
+    assert problems(document(name), schema) == []
+
+
+def misspell(service: dict) -> None:
+    container = service["spec"]["template"]["spec"]["containers"][0]
+    container["startupProb"] = container.pop("startupProbe")
+
+
+def mistype(service: dict) -> None:
+    service["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = 1
+
+
+def misplace(service: dict) -> None:
+    annotations = service["spec"]["template"]["metadata"].pop("annotations")
+    service["metadata"]["annotations"] = annotations
+
+
+def invent(service: dict) -> None:
+    service["spec"]["template"]["metadata"]["annotations"]["run.googleapis.com/cpu"] = "1"
+
+
+@pytest.mark.parametrize("mistake", [misspell, mistype, misplace, invent])
+@pytest.mark.parametrize("name", FILES)
+def test_mistakes_are_seen(document, schema, name: str, mistake: Callable[[dict], None]):
+    service = document(name)
+    mistake(service)
+    assert problems(service, schema)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_rules_that_no_schema_knows(document, name: str):
+    spec = document(name)["spec"]["template"]["spec"]
+    assert [len(container.get("ports", [])) for container in spec["containers"]].count(1) == 1
+    for container in spec["containers"]:
+        given = {variable["name"]: variable.get("value") for variable in container["env"]}
+        # PORT is Cloud Run's to set, where there is a port.
+        assert ("PORT" in given) == (container["name"] == "app" and "ports" not in container)
+        assert int(given["GRACEFUL_TIMEOUT"]) < GRACE
+        assert int(given["REQUEST_TIMEOUT"]) <= spec["timeoutSeconds"]
+        for kind in ("startupProbe", "livenessProbe"):
+            probe = container[kind]
+            path = probe["httpGet"]["path"]
+            # Cloud Run keeps some such paths to itself.
+            assert path.startswith("/health/") and not path.endswith("z")
+            assert probe.get("timeoutSeconds", 1) <= probe["periodSeconds"]
+        startup = container["startupProbe"]
+        assert startup["periodSeconds"] * startup["failureThreshold"] <= 240
+
+
+@pytest.fixture(scope="module")
+def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    """The page, followed to the letter with a stand-in for gcloud."""
+    return follow(
+        built.project / "deploy" / "cloud-run" / "README.md",
+        built.project,
+        tmp_path_factory.mktemp("followed") / "programs",
+        ANSWERS,
+    )
+
+
+@pytest.fixture(scope="module")
+def running(
+    docker_client: docker.DockerClient, built: Built, followed: Followed
+) -> Iterator[Instance]:
+    """An instance of the service that following the page deployed, with the key that it stored."""
+    deployed = yaml.safe_load(followed.piped("run", "services"))
+    with instance(docker_client) as found:
+        launch(found, built, deployed["spec"]["template"], followed.piped("secrets", "create"))
+        yield found
+
+
+def test_the_page_can_be_followed(built: Built, followed: Followed):
+    slug = built.project.name
+    deployed = yaml.safe_load(followed.piped("run", "services"))
+    spec = deployed["spec"]["template"]["spec"]
+    registry = f"europe-west1-docker.pkg.dev/my-project/{slug}"
+    images = {container["name"]: container["image"] for container in spec["containers"]}
+    assert images == {name: f"{registry}/{name}{DIGEST}" for name in ("app", "proxy")}
+    assert spec["serviceAccountName"] == f"{slug}@my-project.iam.gserviceaccount.com"
+    assert followed.calls_of("docker", "compose") == [["docker", "compose", "build"]]
+    tagged = {call[-1]: call[-2] for call in followed.calls_of("docker", "tag")}
+    assert tagged == {f"{registry}/app:1": built.app, f"{registry}/proxy:1": built.proxy}
+    pushed = [call[-1] for call in followed.calls_of("docker", "push")]
+    assert pushed == list(tagged)
+    key = (built.project / "secrets" / "secret_key").read_text(encoding="utf-8").strip()
+    assert followed.piped("secrets", "create") == key
+    (rolled_back,) = [call for call in followed.calls if "--to-revisions" in call]
+    assert rolled_back[-1] == "before=100"
+
+
+@pytest.mark.parametrize("forwarded_for", [OVERWRITES, APPENDS], ids=["overwrites", "appends"])
+def test_the_service_behind_the_front_end(running: Instance, forwarded_for: str):
+    """It is said to overwrite X-Forwarded-For; either way nobody can name another client."""
+    upstream = running.address(8080)
+    with balancer(running.client, upstream, forwarded_for, network=running.network) as url:
+        contract.check_client_and_address(url)
+        if forwarded_for == OVERWRITES:
+            contract.check_health(url)
+            contract.check_static_files(url)
+            contract.check_bodies(url)
+            contract.check_answers(url)
+
+
+def test_sigterm_loses_no_request(running: Instance):
+    """It comes to both containers at once, ten seconds before SIGKILL."""
+    running.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
+
+
+def test_the_application_alone(docker_client: docker.DockerClient, built: Built):
+    """What it does without the proxy: where clients are and what they asked for stays right."""
+    file = built.project / "deploy" / "cloud-run" / "app-only.yaml"
+    template = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]["template"]
+    with instance(docker_client) as alone:
+        launch(alone, built, template, "key")
+        for forwarded_for in (OVERWRITES, APPENDS):
+            upstream = alone.address(8080)
+            with balancer(docker_client, upstream, forwarded_for, network=alone.network) as url:
+                contract.check_client_and_address(url)
+                contract.check_health(url)
+                contract.check_static_files(url)
+        alone.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)

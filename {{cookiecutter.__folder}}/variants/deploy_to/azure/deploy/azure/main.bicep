@@ -1,0 +1,176 @@
+// Azure App Service with the application and the proxy as containers of one web app. The page beside
+// this file makes what is only named here, and says the commands.
+// https://learn.microsoft.com/azure/templates/microsoft.web/sites/sitecontainers
+targetScope = 'resourceGroup'
+
+@description('Images in the registry below, with their digests')
+param proxyImage string
+param appImage string
+
+@description('Azure Container Registry that holds the images')
+param registryName string
+
+@description('Key Vault that holds the secret key')
+param vaultName string
+
+@description('At least B1: smaller plans fall asleep (alwaysOn)')
+param planSku string = 'B1'
+
+param location string = resourceGroup().location
+
+// Roles that Azure has everywhere: AcrPull, and Key Vault Secrets User.
+var pullRole = '7f951dda-4ed3-4680-a7ca-43fe172d538d'
+var readSecretsRole = '4633458b-17de-408a-b874-0445c86b69e6'
+
+resource registry 'Microsoft.ContainerRegistry/registries@2023-07-01' existing = {
+  name: registryName
+}
+
+resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
+  name: vaultName
+}
+
+// Who the web app is to the registry and the vault. Not the web app's own identity, which would be
+// there only after it: too late for its first start.
+resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+  name: '{{ cookiecutter.project_slug }}'
+  location: location
+}
+
+resource mayPull 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(registry.id, identity.id, pullRole)
+  scope: registry
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', pullRole)
+  }
+}
+
+resource mayReadSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(vault.id, identity.id, readSecretsRole)
+  scope: vault
+  properties: {
+    principalId: identity.properties.principalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', readSecretsRole)
+  }
+}
+
+resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
+  name: '{{ cookiecutter.project_slug }}'
+  location: location
+  kind: 'linux'
+  sku: {
+    name: planSku
+  }
+  properties: {
+    reserved: true
+  }
+}
+
+resource web 'Microsoft.Web/sites@2024-11-01' = {
+  name: '{{ cookiecutter.project_slug }}-${uniqueString(resourceGroup().id)}'
+  location: location
+  kind: 'app,linux,container'
+  identity: {
+    type: 'UserAssigned'
+    userAssignedIdentities: {
+      '${identity.id}': {}
+    }
+  }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identity.id
+    siteConfig: {
+      linuxFxVersion: 'sitecontainers'
+      alwaysOn: true
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      // Asked each minute; an instance that fails is taken out, where there is more than one.
+      healthCheckPath: '/health/ready'
+      // The containers below take from these settings what they name, and nothing else.
+      appSettings: [
+        // An instance gets requests once this path answers 200. By default any answer would do, the
+        // proxy's 502 for an application that is still starting among them.
+        { name: 'WEBSITE_WARMUP_PATH', value: '/health/ready' }
+        { name: 'WEBSITE_WARMUP_STATUSES', value: '200' }
+        { name: 'WEBSITES_CONTAINER_START_TIME_LIMIT', value: '230' }
+        // Longer than GRACEFUL_TIMEOUT, or the platform kills what is still being answered.
+        { name: 'WEBSITES_CONTAINER_STOP_TIME_LIMIT', value: '30' }
+        // Nothing is kept in /home.
+        { name: 'WEBSITES_ENABLE_APP_SERVICE_STORAGE', value: 'false' }
+        { name: 'REQUEST_TIMEOUT', value: '30' }
+        { name: 'GRACEFUL_TIMEOUT', value: '20' }
+        { name: 'MAX_CONTENT_LENGTH', value: '10485760' }
+        // All containers share the loopback interface.
+        { name: 'UPSTREAM', value: '127.0.0.1:8000' }
+        // App Service's front end adds the client's address to X-Forwarded-For, with a port that the
+        // proxy takes off, and says https. With Front Door or a gateway before it, it is one more.
+        { name: 'TRUSTED_PROXIES', value: '1' }
+        { name: 'APP_PORT', value: '8000' }
+        { name: 'WEB_THREADS', value: '8' }
+        // The proxy hands on one address, one scheme and one host, whoever stands before it.
+        { name: 'FORWARDED_FOR_HOPS', value: '1' }
+        { name: 'FORWARDED_PROTO_HOPS', value: '1' }
+        { name: 'FORWARDED_HOST_HOPS', value: '1' }
+        { name: 'SECRET_KEY', value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=secret-key)' }
+      ]
+    }
+  }
+  dependsOn: [
+    mayPull
+    mayReadSecrets
+  ]
+}
+
+// Takes the requests. App Service starts containers in no order: until the application is there the
+// proxy answers 502, and the warm-up goes on asking.
+resource proxy 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
+  parent: web
+  name: 'proxy'
+  properties: {
+    image: proxyImage
+    isMain: true
+    targetPort: '8080'
+    authType: 'UserAssigned'
+    userManagedIdentityClientId: identity.properties.clientId
+    inheritAppSettingsAndConnectionStrings: false
+    // Each value is the name of an app setting.
+    environmentVariables: [
+      { name: 'UPSTREAM', value: 'UPSTREAM' }
+      { name: 'TRUSTED_PROXIES', value: 'TRUSTED_PROXIES' }
+      { name: 'REQUEST_TIMEOUT', value: 'REQUEST_TIMEOUT' }
+      { name: 'GRACEFUL_TIMEOUT', value: 'GRACEFUL_TIMEOUT' }
+      { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }
+    ]
+  }
+}
+
+resource app 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
+  parent: web
+  name: 'app'
+  properties: {
+    image: appImage
+    isMain: false
+    targetPort: '8000'
+    authType: 'UserAssigned'
+    userManagedIdentityClientId: identity.properties.clientId
+    inheritAppSettingsAndConnectionStrings: false
+    environmentVariables: [
+      { name: 'PORT', value: 'APP_PORT' }
+      { name: 'WEB_THREADS', value: 'WEB_THREADS' }
+      { name: 'REQUEST_TIMEOUT', value: 'REQUEST_TIMEOUT' }
+      { name: 'GRACEFUL_TIMEOUT', value: 'GRACEFUL_TIMEOUT' }
+      { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }
+      { name: 'FORWARDED_FOR_HOPS', value: 'FORWARDED_FOR_HOPS' }
+      { name: 'FORWARDED_PROTO_HOPS', value: 'FORWARDED_PROTO_HOPS' }
+      { name: 'FORWARDED_HOST_HOPS', value: 'FORWARDED_HOST_HOPS' }
+      { name: 'SECRET_KEY', value: 'SECRET_KEY' }
+    ]
+  }
+}
+
+output url string = 'https://${web.properties.defaultHostName}'
