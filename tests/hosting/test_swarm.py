@@ -93,9 +93,13 @@ class Service:
         """Return what Swarm knows of a service."""
         return self.client.services.get(f"{self.name}_{service}").attrs
 
-    def update_state(self) -> str:
-        """Say how the application's last update went."""
-        return self.attributes("app").get("UpdateStatus", {}).get("State", "none")
+    def await_update(self, outcome: str) -> None:
+        """Wait until the application's last update has ended so: the command may return before."""
+
+        def state() -> str:
+            return self.attributes("app")["UpdateStatus"]["State"]
+
+        wait_until(lambda: state() == outcome, timeout=30, told=state)
 
     def containers(self, service: str | None = None) -> list:
         """Return the containers, stopped ones too."""
@@ -219,10 +223,10 @@ def test_updates_lose_no_request(service: Service, record_property: Callable[[st
             service.release()
             before, app = app, service.attributes("app")
             assert app["Spec"]["TaskTemplate"] != before["Spec"]["TaskTemplate"]
-            assert service.update_state() == "completed"
+            service.await_update("completed")
         refuse_to_start(service)
         service.release()
-        assert service.update_state() == "rollback_completed"
+        service.await_update("rollback_completed")
         answered = running.count(200)
         wait_until(lambda: running.count(200) > answered + 20, timeout=10)
     failed = [outcome for outcome in running.outcomes if outcome.status != 200]
