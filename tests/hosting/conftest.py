@@ -21,7 +21,9 @@ pytest.register_assert_rewrite("tests.hosting.contract")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
-        pairs = [pair for pair in PAIRS_TRIED if not wanted or str(pair) in wanted]
+        chosen = metafunc.definition.get_closest_marker("pairs")
+        tried = chosen.args[0] if chosen else PAIRS_TRIED
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
 
 
