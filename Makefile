@@ -26,7 +26,8 @@ test: .venv/ready ## run every test; with PAIR=uwsgi-apache, the live tests of t
 ifdef PAIR
 	$(PYTHON) -m pytest tests/pairs --pair $(PAIR)
 else
-	$(PYTHON) -m pytest -n $(JOBS)
+	$(PYTHON) -m pytest -n $(JOBS) -m "not alone"
+	$(PYTHON) -m pytest tests/hosting -m alone
 endif
 
 smoke: .venv/ready ## ask a few probes of every pair, in minutes

@@ -327,4 +327,3 @@ def test_the_application_may_be_there_first(docker_client: docker.DockerClient, 
         assert found.warm_up() is None
         found.start("proxy")
         found.wait_until_warm()
-        running.stop(seconds=30)
