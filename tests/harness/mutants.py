@@ -44,14 +44,14 @@ def seen_by(number: int) -> str:
         text=True,
         check=False,
     )
-    failed = re.search(r"^(FAILED|ERROR) \S*::(\w+(?:\[.*\])?)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) \S*::(\w+(?:\[.*\])?)", done.stdout, re.MULTILINE)
     if done.returncode == 0:
         return SURVIVED
     if done.returncode != 1 or not failed:
         raise SystemExit(f"{mutation}: the tests could not be run:\n{done.stdout}{done.stderr}")
-    if failed[1] == "ERROR":
+    if f"{mutation.pair} did not start" in done.stdout:
         return "the pair does not start"
-    name = failed[2].replace(f"[{mutation.pair}]", "").replace(f"[{mutation.pair}-", "[")
+    name = failed[1].replace(f"[{mutation.pair}]", "").replace(f"[{mutation.pair}-", "[")
     return f"`{name}`"
 
 
