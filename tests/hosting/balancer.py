@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import docker
+import requests
 
 from tests.harness.stack import wait_until
 from tests.harness.template import FACTS
@@ -34,6 +35,9 @@ http {
     }
     server {
         listen 8000;
+        location = /balancer-is-up {
+            return 204;
+        }
         location / {
             proxy_pass http://UPSTREAM;
             proxy_http_version 1.1;
@@ -76,12 +80,21 @@ def balancer(
         )
         try:
 
-            def port() -> str:
+            def address() -> str:
                 container.reload()
                 bindings = container.ports.get("8000/tcp")
                 assert container.status != "exited", container.logs().decode()
-                return bindings[0]["HostPort"] if bindings else ""
+                return f"http://127.0.0.1:{bindings[0]['HostPort']}" if bindings else ""
 
-            yield f"http://127.0.0.1:{wait_until(port, timeout=10)}"
+            def answers() -> bool:
+                # The port is open before anybody listens.
+                try:
+                    return requests.get(f"{url}/balancer-is-up", timeout=5).ok
+                except requests.RequestException:
+                    return False
+
+            url = wait_until(address, timeout=10)
+            wait_until(answers, timeout=10)
+            yield url
         finally:
             container.remove(force=True)

@@ -1,0 +1,72 @@
+"""A target's page, followed to the letter, with stand-ins for the programs that need a cloud."""
+
+import os
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+# Writes down how it was called, and what came by a pipe where "-" stands for that.
+STAND_IN = """#!/usr/bin/env bash
+name=$(basename "$0")
+here=$(dirname "$0")
+printf '%q ' "$name" "$@" >> "$here/calls"
+echo >> "$here/calls"
+case " $* " in *" - "*) cat > "$here/stdin-$1-$2" ;; esac
+case " $* " in
+ANSWERS
+esac
+"""
+
+
+def commands(page: Path) -> str:
+    """Return what stands in the page's console blocks."""
+    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
+    return "\n".join(token.content for token in tokens if token.info == "console")
+
+
+class Followed:
+    """What following a page came to."""
+
+    def __init__(self, folder: Path) -> None:
+        lines = (folder / "calls").read_text(encoding="utf-8").splitlines()
+        self.calls = [shlex.split(line) for line in lines]
+        self.folder = folder
+
+    def calls_of(self, *words: str) -> list[list[str]]:
+        """Return the calls that began with these words."""
+        return [call for call in self.calls if call[: len(words)] == list(words)]
+
+    def piped(self, *words: str) -> str:
+        """Return what a command that began with these two words got through a pipe."""
+        return (self.folder / f"stdin-{'-'.join(words)}").read_text(encoding="utf-8")
+
+
+def follow(
+    page: Path, project: Path, folder: Path, answers: dict[str, dict[str, str]], **variables: str
+) -> Followed:
+    """Run the page's commands in the project's folder, one after the other in one shell.
+
+    ``answers`` has a stand-in for each program of the cloud's: shell patterns of arguments, and
+    what it does then. Docker is Docker, but for what talks to a registry.
+    """
+    docker = shutil.which("docker")
+    programs = answers | {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}}
+    folder.mkdir()
+    for name, cases in programs.items():
+        lines = [f"    {pattern}) {action} ;;" for pattern, action in cases.items()]
+        file = folder / name
+        file.write_text(STAND_IN.replace("ANSWERS", "\n".join(lines)), encoding="utf-8")
+        file.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands(page)],
+        cwd=project,
+        env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{page}:\n{done.stdout}{done.stderr}"
+    return Followed(folder)
