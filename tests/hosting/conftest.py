@@ -12,6 +12,10 @@ from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, gene
 
 # Three servers that have little in common, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
+# Where the proxy makes no difference: each of these servers once.
+EACH_SERVER = [
+    Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])
+]
 PACKAGE = "probed"
 
 # Its assertions explain themselves, as those of the tests do.
@@ -21,7 +25,9 @@ pytest.register_assert_rewrite("tests.hosting.contract")
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
-        pairs = [pair for pair in PAIRS_TRIED if not wanted or str(pair) in wanted]
+        chosen = metafunc.definition.get_closest_marker("pairs")
+        tried = chosen.args[0] if chosen else PAIRS_TRIED
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
 
 

@@ -74,11 +74,14 @@ def served(
     memory: str,
     network: str,
 ) -> Iterator[Container]:
-    """Run a command line in a shell, in ``place``, where the bundle lies; only /tmp is writable."""
+    """Run a command line in ``place``, where the bundle lies; only /tmp is writable.
+
+    The shell is Bash, as it is on the platforms: the command replaces it.
+    """
     with container(
         client,
         image,
-        command=["sh", "-c", command],
+        command=["bash", "-c", command],
         init=True,
         network=network,
         working_dir=place,

@@ -78,10 +78,15 @@ OPTIONS = {
     },
 }
 
+# https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/customize-containers-ec2.html
+FILE_KEYS = {"mode", "owner", "group", "content", "source", "encoding", "authentication"}
+
 
 def problems(document: dict) -> list[str]:
     """Return what the platform would refuse in a configuration file."""
-    found = [f"{key}: unknown" for key in document.keys() - {"option_settings"}]
+    found = [f"{key}: unknown" for key in document.keys() - {"option_settings", "files"}]
+    for path, file in document.get("files", {}).items():
+        found += [f"{path} {key}: unknown" for key in file.keys() - FILE_KEYS]
     for namespace, options in document.get("option_settings", {}).items():
         if namespace not in OPTIONS:
             found.append(f"{namespace}: unknown")
@@ -106,20 +111,26 @@ def settings(bundle: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def test_mistakes_are_seen(tmp_path: Path):
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"),
+    [
+        (".ebextensions/service.config", "option_settings", "option_setting"),
+        (".ebextensions/service.config", "HealthCheckPath", "HealthcheckPath"),
+        (".ebextensions/service.config", ":process:default", ":proces:default"),
+        (".ebextensions/service.config", "RollingWithAdditionalBatch", "RollingWithBatch"),
+        (".ebextensions/service.config", '"200"', "200"),
+        ("docker/.ebextensions/hops.config", '"1"', "1"),
+        ("python/.ebextensions/python.config", "content", "contents"),
+        ("python/.ebextensions/python.config", "files", "file"),
+    ],
+    ids=str,
+)
+def test_mistakes_are_seen(file: str, right: str, wrong: str, tmp_path: Path):
     project = generate(tmp_path, deploy_to="elastic-beanstalk")
-    file = project / "deploy" / "elastic-beanstalk" / ".ebextensions" / "service.config"
-    text = file.read_text(encoding="utf-8")
+    text = (project / "deploy" / "elastic-beanstalk" / file).read_text(encoding="utf-8")
+    assert right in text
     assert problems(yaml.safe_load(text)) == []
-    for right, wrong in (
-        ("option_settings", "option_setting"),
-        ("HealthCheckPath", "HealthcheckPath"),
-        (":process:default", ":proces:default"),
-        ("RollingWithAdditionalBatch", "RollingWithBatch"),
-        ('"200"', "200"),
-    ):
-        assert right in text
-        assert problems(yaml.safe_load(text.replace(right, wrong))), wrong
+    assert problems(yaml.safe_load(text.replace(right, wrong)))
 
 
 @pytest.mark.parametrize("server", SERVERS)
@@ -256,7 +267,7 @@ PLATFORM_PROXIES = {
         """,
     ),
     "apache": (
-        ["httpd", "-DFOREGROUND", "-c", "Include /platform.conf", "-c", "Listen 80"],
+        ["httpd", "-DFOREGROUND", "-c", "Include /platform.conf"],
         """
         LoadModule proxy_module modules/mod_proxy.so
         LoadModule proxy_http_module modules/mod_proxy_http.so
@@ -292,8 +303,13 @@ def test_the_server_on_the_python_platform(
 ):
     """The Procfile's command in a shell, behind the platform's proxy and a balancer.
 
-    It stops as systemd stops a service: every process of it gets SIGTERM.
+    It stops as systemd stops a service: SIGTERM goes to each process of it, or, with this setting,
+    to the main one.
     """
+    (unit,) = yaml.safe_load((bundles.python / ".ebextensions" / "python.config").read_text())[
+        "files"
+    ].values()
+    assert "KillMode=mixed\n" in unit["content"]
     options = settings(bundles.python)
     kind = options["aws:elasticbeanstalk:environment:proxy"]["ProxyServer"]
     ((path, folder),) = options["aws:elasticbeanstalk:environment:proxy:staticfiles"].items()
@@ -332,7 +348,7 @@ def test_the_server_on_the_python_platform(
             return app.logs().decode() + proxy.logs().decode()
 
         def stop() -> list[int]:
-            app.exec_run(["python", "-c", "import os, signal; os.kill(-1, signal.SIGTERM)"])
+            app.kill("SIGTERM")
             return [app.wait(timeout=60)["StatusCode"]]
 
         app.reload()
