@@ -23,6 +23,19 @@ def keep_chosen_variants():
     shutil.rmtree(VARIANTS)
 
 
+def leave_out_what_needs_no_image():
+    """For a server that only an image can bring: remove what runs on a platform's own Python.
+
+    That is the whole target, or its folder python/ where it can run images too.
+    """
+    for name, target in ANSWERS["_targets"].items():
+        folder = VARIANTS / "deploy_to" / name
+        if target["images"]:
+            folder = folder / "deploy" / name / "python"
+        if folder.is_dir():
+            shutil.rmtree(folder)
+
+
 def move_into_place(folder):
     """Move every file below ``folder`` to the same place in the project."""
     for file in folder.rglob("*"):
@@ -47,5 +60,7 @@ def make_secret_key():
 
 
 if VARIANTS.is_dir():
+    if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
+        leave_out_what_needs_no_image()
     keep_chosen_variants()
 make_secret_key()

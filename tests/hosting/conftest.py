@@ -12,6 +12,10 @@ from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, gene
 
 # Three servers that have little in common, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
+# Where the proxy makes no difference: each of these servers once.
+EACH_SERVER = [
+    Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])
+]
 PACKAGE = "probed"
 # The views that are laid over the application.
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -49,9 +50,12 @@ def follow(
     """Run the page's commands in the project's folder, one after the other in one shell.
 
     ``answers`` has a stand-in for each program: shell patterns of arguments, and what it does then.
+    Docker is Docker, but for what talks to a registry.
     """
+    docker = shutil.which("docker")
+    programs = {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}} | answers
     folder.mkdir()
-    for name, cases in answers.items():
+    for name, cases in programs.items():
         lines = [f"    {pattern}) {action} ;;" for pattern, action in cases.items()]
         file = folder / name
         file.write_text(STAND_IN.replace("ANSWERS", "\n".join(lines)), encoding="utf-8")

@@ -1,0 +1,118 @@
+"""A platform's own Python in small: it installs a bundle's requirements and runs its command."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+from docker.models.containers import Container
+
+from tests.harness.load import ask
+from tests.harness.stack import run, wait_until
+
+from .instance import PROBE
+
+DOCKERFILE = """
+ARG PYTHON_IMAGE
+FROM ${PYTHON_IMAGE}
+COPY requirements.txt .
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \\
+    if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \\
+    && pip install --quiet --root-user-action=ignore --requirement requirements.txt
+"""
+
+
+def add_probe(bundle: Path, package: str) -> None:
+    """Add the probe's views to the application in a bundle."""
+    for name, place in (("probe.py", ""), ("recorder.py", ""), ("wsgi.py", package)):
+        shutil.copy(PROBE / name, bundle / "src" / place / name)
+
+
+def install(bundle: Path, python_version: str, tag: str) -> None:
+    """Make an image of a Python with what the bundle's requirements.txt lists, and nothing else."""
+    dockerfile = bundle.with_name(f"{bundle.name}.Dockerfile")
+    dockerfile.write_text(DOCKERFILE, encoding="utf-8")
+    argument = f"PYTHON_IMAGE=python:{python_version}-slim-trixie"
+    secret = f"id=ca_bundle,src={os.environ.get('CA_BUNDLE', '/dev/null')}"
+    command = ["docker", "build", "--tag", tag, "--build-arg", argument, "--secret", secret]
+    run([*command, "--file", dockerfile, "."], cwd=bundle)
+
+
+@contextmanager
+def network(client: docker.DockerClient) -> Iterator[str]:
+    """Make a network, and remove it."""
+    made = client.networks.create(f"hosting-{uuid4().hex[:12]}")
+    try:
+        yield made.name
+    finally:
+        made.remove()
+
+
+@contextmanager
+def container(client: docker.DockerClient, image: str, **arguments) -> Iterator[Container]:
+    """Run a container in the background, and remove it."""
+    running = client.containers.run(image, detach=True, **arguments)
+    try:
+        yield running
+    finally:
+        running.remove(force=True)
+
+
+@contextmanager
+def served(
+    client: docker.DockerClient,
+    image: str,
+    bundle: Path,
+    place: str,
+    command: str,
+    environment: dict[str, str],
+    *,
+    memory: str,
+    network: str,
+) -> Iterator[Container]:
+    """Run a command line in ``place``, where the bundle lies; only /tmp is writable.
+
+    The shell is Bash, as it is on the platforms: the command replaces it.
+    """
+    with container(
+        client,
+        image,
+        command=["bash", "-c", command],
+        init=True,
+        network=network,
+        working_dir=place,
+        volumes={str(bundle): {"bind": place, "mode": "ro"}},
+        environment=environment,
+        user="10001:10001",
+        read_only=True,
+        tmpfs={"/tmp": ""},  # noqa: S108 # the container's own
+        mem_limit=memory,
+    ) as running:
+        yield running
+
+
+def stop_in_the_midst(
+    url: str, log: Callable[[], str], stop: Callable[[], Sequence[int]], *, seconds: float
+) -> None:
+    """Stop while requests are worked on: they are answered whole, and what stopped says 0.
+
+    ``stop`` returns the statuses of what it has stopped, ``log`` what the application has said.
+    """
+    views = ("work", "drip")
+    with ThreadPoolExecutor() as pool:
+        names = [uuid4().hex for _ in views]
+        asked = [
+            pool.submit(ask, f"{url}/probe/{view}/{seconds}/{name}")
+            for view, name in zip(views, names, strict=True)
+        ]
+        wait_until(lambda: all(f"began {name}\n" in log() for name in names), timeout=10, told=log)
+        statuses = stop()
+        outcomes = [request.result() for request in asked]
+    for name, outcome in zip(names, outcomes, strict=True):
+        assert (outcome.status, outcome.cut) == (200, False), log()
+        assert outcome.text == f"{name}\n" * 1000
+    assert set(statuses) == {0}, log()

@@ -1,0 +1,242 @@
+"""Google App Engine: its files read by Google's parser, and what its page deploys run in small.
+
+Emulated: nothing here ran on App Engine.
+https://docs.cloud.google.com/appengine/docs/standard/python3/runtime
+"""
+
+import json
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import docker
+import pytest
+import yaml
+from docker.models.containers import Container
+
+from tests.harness.stack import run, wait_until
+from tests.harness.template import FACTS, SERVERS, generate
+
+from . import contract
+from .balancer import APPENDS_AND_ADDS_ITSELF, balancer
+from .conftest import EACH_SERVER, PACKAGE, Built
+from .instance import probe_views
+from .runtime import add_probe, container, install, network, served, stop_in_the_midst
+from .stand_ins import Followed, follow
+
+# Google's parser needs older packages than the tests do, so that it has an environment of its own.
+PARSER = ("appengine-python-standard==3.1.0", "setuptools<81")
+PARSE = """
+import json, sys
+from google.appengine.api import appinfo
+def problem(text):
+    try:
+        appinfo.LoadSingleAppInfo(text)
+    except Exception as error:
+        return str(error)
+json.dump([problem(text) for text in json.load(sys.stdin)], sys.stdout)
+"""
+
+# What the parser takes as it is: the instance classes with their memory in megabytes, and the names
+# of runtimes. https://docs.cloud.google.com/appengine/docs/standard
+MEMORY = {"F1": 384, "F2": 768, "F4": 1536, "F4_1G": 3072}
+RUNTIMES = ("python313", "python314", "custom")
+
+# What gcloud would say; "$here" is a folder for the test. Deploying sends what lies beside the file.
+ANSWERS = {
+    "gcloud": {
+        "*' config get project '*": "echo my-project",
+        "*' versions access latest '*": 'cat "$here/stdin-secrets-create"',
+        "*' --image-url '*": 'cp -r "$(dirname "${!#}")" "$here/flexible"',
+        "*' app deploy '*": 'cp -r "$(dirname "${!#}")" "$here/standard"',
+    }
+}
+
+
+def problems(*texts: str) -> list[list[str]]:
+    """Return what is wrong with each of the files, which are given as text."""
+    packages = [word for package in PARSER for word in ("--with", package)]
+    uv = Path(sys.executable).with_name("uv")
+    done = subprocess.run(
+        [uv, "run", "--no-project", "--python", sys.executable, *packages, "python", "-c", PARSE],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return [
+        ([parsed] if parsed else []) + unknown_values(yaml.safe_load(text))
+        for text, parsed in zip(texts, json.loads(done.stdout), strict=True)
+    ]
+
+
+def unknown_values(document: dict[str, Any]) -> list[str]:
+    """Return what the parser lets pass, and App Engine would not."""
+    found = []
+    if document.get("runtime") not in RUNTIMES:
+        found.append(f"runtime: {document.get('runtime')}")
+    if document.get("instance_class", "F1") not in MEMORY:
+        found.append(f"instance_class: {document['instance_class']}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Both files, by their folders."""
+    project = generate(tmp_path_factory.mktemp("app-engine"), deploy_to="app-engine")
+    return {
+        kind: (project / "deploy" / "app-engine" / kind / "app.yaml").read_text(encoding="utf-8")
+        for kind in ("python", "docker")
+    }
+
+
+def test_googles_parser_knows_every_word(texts: dict[str, str]):
+    assert problems(*texts.values()) == [[], []]
+
+
+def test_mistakes_are_seen(texts: dict[str, str]):
+    mistakes = [
+        ("python", "entrypoint:", "entry_point:"),
+        ("python", "static_dir:", "staticdir:"),
+        ("python", "max_instances:", "maximum_instances:"),
+        ("python", "secure: always", "secure: sometimes"),
+        ("python", "runtime: python", "runtime: pyhton"),
+        ("python", "instance_class: F1", "instance_class: F9"),
+        ("docker", "readiness_check:", "readyness_check:"),
+        ("docker", "  path: /health/live", "  paths: /health/live"),
+        ("docker", "memory_gb: 1.0", "memory_gb: much"),
+        ("docker", "env_variables:", "env_variable:"),
+    ]
+    assert all(right in texts[kind] for kind, right, _ in mistakes)
+    found = problems(*(texts[kind].replace(right, wrong) for kind, right, wrong in mistakes))
+    assert [mistake for mistake, seen in zip(mistakes, found, strict=True) if not seen] == []
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_the_standard_environment_is_offered_where_the_server_can_run_there(
+    server: str, tmp_path: Path
+):
+    project = generate(tmp_path, wsgi_server=server, deploy_to="app-engine")
+    folder = project / "deploy" / "app-engine"
+    assert (folder / "docker" / "app.yaml").is_file()
+    runs = not FACTS["_servers"][server]["without_image"]
+    assert (folder / "python").exists() == runs
+    page = (folder / "README.md").read_text(encoding="utf-8")
+    assert ("Deploy to the standard" in page) == runs
+    assert ("needs an image" in page) != runs
+
+
+@pytest.fixture(scope="module")
+def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    """The page, followed to the letter with a stand-in for gcloud."""
+    programs = tmp_path_factory.mktemp("followed") / "programs"
+    page = built.project / "deploy" / "app-engine" / "README.md"
+    return follow(page, built.project, programs, ANSWERS)
+
+
+def environment(document: dict[str, Any], built: Built) -> dict[str, str]:
+    """Return the variables of a deployed app.yaml, among them the key that was stored."""
+    found = document["env_variables"]
+    key = (built.project / "secrets" / "secret_key").read_text(encoding="utf-8").strip()
+    assert found["SECRET_KEY"] == key
+    return found
+
+
+def check(client: docker.DockerClient, app: Container, port: str, inside: str, ready: str) -> None:
+    """Ask the service as Google's front end does, then stop it while it works."""
+
+    def log() -> str:
+        return app.logs().decode()
+
+    def stop() -> list[int]:
+        app.kill("SIGTERM")
+        return [app.wait(timeout=30)["StatusCode"]]
+
+    app.reload()
+    upstream = f"{app.attrs['NetworkSettings']['Networks'][inside]['IPAddress']}:{port}"
+    with balancer(client, upstream, APPENDS_AND_ADDS_ITSELF, network=inside) as url:
+        wait_until(lambda: contract.get(url + ready).status_code == 200, timeout=30, told=log)
+        contract.check_client_and_address(url)
+        contract.check_health(url)
+        contract.check_static_files(url)
+        contract.check_bodies(url)
+        stop_in_the_midst(url, log, stop, seconds=2.5)
+
+
+@pytest.mark.pairs(EACH_SERVER)
+def test_the_page_leaves_no_key_behind(built: Built, followed: Followed):
+    assert not (built.project / "deploy" / "app-engine" / "bundle").exists()
+    files = [path for path in (followed.folder / "standard").rglob("*") if path.is_file()]
+    assert not [path for path in files if "secrets" in path.parts]
+    # Nothing else is deployed to the flexible environment but an image that was pushed.
+    assert [path.name for path in (followed.folder / "flexible").iterdir()] == ["app.yaml"]
+    (deployed,) = [call for call in followed.calls if "--image-url" in call]
+    pushed = followed.calls_of("docker", "push")[0][-1]
+    assert deployed[deployed.index("--image-url") + 1] == pushed
+    assert followed.calls_of("docker", "tag") == [["docker", "tag", built.app, pushed]]
+    run(["docker", "image", "rm", pushed], cwd=built.project)
+
+
+@pytest.fixture(scope="module")
+def runtime(built: Built, followed: Followed) -> Iterator[str]:
+    """An image of Google's Python, with what the deployed folder asks it to install."""
+    bundle = followed.folder / "standard"
+    tag = f"app-engine-{built.project.name}"
+    document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))
+    major, *minor = document["runtime"].removeprefix("python")
+    install(bundle, f"{major}.{''.join(minor)}", tag)
+    yield tag
+    run(["docker", "image", "rm", tag], cwd=built.project)
+
+
+@pytest.mark.pairs(EACH_SERVER)
+def test_the_standard_environment(
+    docker_client: docker.DockerClient, built: Built, followed: Followed, runtime: str
+):
+    """The entry point, on a port that nobody knows before, within the memory of its class."""
+    bundle = followed.folder / "standard"
+    document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))
+    # Google's servers answer for static files from this folder; here the application does.
+    static, *_ = document["handlers"]
+    assert static["url"] == "/static"
+    assert (bundle / static["static_dir"] / "style.css").is_file()
+    add_probe(bundle, PACKAGE)
+    port = str(20_000 + secrets.randbelow(40_000))
+    with (
+        network(docker_client) as inside,
+        served(
+            docker_client,
+            runtime,
+            bundle,
+            "/workspace",
+            document["entrypoint"],
+            environment(document, built) | {"PORT": port},
+            memory=f"{MEMORY[document['instance_class']]}m",
+            network=inside,
+        ) as app,
+    ):
+        check(docker_client, app, port, inside, "/health/live")
+
+
+@pytest.mark.pairs(EACH_SERVER)
+def test_the_flexible_environment(
+    docker_client: docker.DockerClient, built: Built, followed: Followed
+):
+    """The image alone, stopped by SIGTERM whatever it asks for."""
+    document = yaml.safe_load((followed.folder / "flexible" / "app.yaml").read_text())
+    with (
+        network(docker_client) as inside,
+        container(
+            docker_client,
+            built.app,
+            network=inside,
+            environment=environment(document, built),
+            volumes=probe_views(PACKAGE),
+            mem_limit=f"{int(document['resources']['memory_gb'] * 1024)}m",
+        ) as app,
+    ):
+        check(docker_client, app, "8080", inside, document["readiness_check"]["path"])
