@@ -3,12 +3,9 @@
 The kernel may lack IPVS, which the routing mesh and virtual addresses need; the stack uses neither.
 """
 
-import fcntl
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +20,9 @@ from tests.hosting import contract
 from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, PROBE, Built
 from tests.hosting.section import follow
 
+# Whoever makes or leaves a swarm takes the names of all other containers away for half a minute.
+pytestmark = pytest.mark.alone
+
 # Another server behind each proxy.
 UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROXIES))]
 OURS = {"made-by": "tests/hosting/test_swarm.py"}
@@ -36,14 +36,6 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("", 0))
         return found.getsockname()[1]
-
-
-@contextmanager
-def alone() -> Iterator[None]:
-    """Let one test process at a time see whether there is a swarm, and whether it is needed."""
-    with (Path(tempfile.gettempdir()) / "hosting-swarm.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 @dataclass(frozen=True)
@@ -139,16 +131,14 @@ def service(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PUBLISH_PORT", str(service.port))
         try:
-            with alone():
-                if docker_client.info()["Swarm"]["LocalNodeState"] != "active":
-                    docker_client.swarm.init("127.0.0.1", f"127.0.0.1:{free_port()}", labels=OURS)
-                service.follow("Set up, once")
+            if docker_client.info()["Swarm"]["LocalNodeState"] != "active":
+                docker_client.swarm.init("127.0.0.1", f"127.0.0.1:{free_port()}", labels=OURS)
+            service.follow("Set up, once")
             service.release()
             wait_until(lambda: ask(f"{service.url}/health/ready").status == 200, timeout=10)
             yield service
         finally:
-            with alone():
-                remove(service)
+            remove(service)
 
 
 def remove(service: Service) -> None:
