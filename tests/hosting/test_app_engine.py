@@ -45,7 +45,7 @@ json.dump([problem(text) for text in json.load(sys.stdin)], sys.stdout)
 MEMORY = {"F1": 384, "F2": 768, "F4": 1536, "F4_1G": 3072}
 RUNTIMES = ("python313", "python314", "custom")
 
-# What gcloud would say; "$here" is a folder for the test. Deploying sends what lies beside the file.
+# What gcloud would say; "$here" is a folder for the test. Deploying sends what lies beside a file.
 ANSWERS = {
     "gcloud": {
         "*' config get project '*": "echo my-project",
