@@ -128,7 +128,7 @@ MUTATIONS = [
     Mutation(
         "paths", "gunicorn-apache", HTTPD, "AllowEncodedSlashes NoDecode", "AllowEncodedSlashes Off"
     ),
-    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon flushpackets", "/ flushpackets"),
+    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon retry", "/ retry"),
     Mutation("paths", "gunicorn-nginx", NGINX, "proxy_pass http://app;", "proxy_pass http://app/;"),
     # The project's own tests
     Mutation(
@@ -179,7 +179,13 @@ MUTATIONS = [
     # Replicas
     Mutation("scale", "gunicorn-apache", HTTPD, "disablereuse=on", "disablereuse=off"),
     Mutation("scale", "gunicorn-nginx", NGINX, "valid=1s", "valid=300s"),
-    Mutation("scale", "gunicorn-apache", HTTPD, " connectiontimeout=1"),
+    Mutation(
+        "scale",
+        "gunicorn-nginx",
+        NGINX,
+        "proxy_next_upstream_timeout ${REQUEST_TIMEOUT}s;",
+        "proxy_next_upstream off;",
+    ),
     # Settings
     Mutation("settings", "gunicorn-nginx", "compose.yaml", "      WEB_CONCURRENCY:\n"),
     Mutation("settings", "gunicorn-nginx", NGINX, "proxy_read_timeout ${REQUEST_TIMEOUT}s;"),
@@ -223,7 +229,13 @@ MUTATIONS = [
     Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),
     Mutation("static", "gunicorn-apache", HTTPD, "    AllowMethods GET\n"),
     # Streaming
-    Mutation("streaming", "gunicorn-apache", HTTPD, " flushpackets=on"),
+    Mutation(
+        "streaming",
+        "hypercorn-apache",
+        SERVE,
+        'takewhile(lambda _: not scope["client_left"].is_set(), body)',
+        "takewhile(bool, body)",
+    ),
     Mutation(
         "streaming", "eventlet-nginx", SERVE, "minimum_chunk_size=1", "minimum_chunk_size=65536"
     ),
