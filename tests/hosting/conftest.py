@@ -1,5 +1,6 @@
 """Projects made for every target, and their images: built once for each pair that is tried."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,8 @@ def docker_client(engine: None) -> docker.DockerClient:
 @pytest.fixture(scope="session")
 def built(engine: None, pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Built]:
     """The pair's project and images, which are removed at the end."""
-    slug = f"hosted-{pair}".replace("_", "-")
+    # Two runs on one engine must not remove each other's images.
+    slug = f"hosted-{pair}-{os.getpid()}".replace("_", "-")
     project = generate(
         tmp_path_factory.mktemp(str(pair)),
         project_slug=slug,
