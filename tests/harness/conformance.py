@@ -43,6 +43,11 @@ def place(nodeid: str) -> tuple[Pair, str, str] | None:
     return None
 
 
+def probe_of(nodeid: str) -> tuple[Pair, str, str] | None:
+    """Return the same for a probe, and None for what else is tried with a pair."""
+    return place(nodeid) if nodeid.startswith("tests/pairs/") else None
+
+
 def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
     """Return what each pair passed, by the outcomes that pytest sorted its reports by."""
     passed: dict[Pair, Counter[str]] = defaultdict(Counter)
@@ -50,7 +55,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
     limits: dict[Pair, list[dict[str, str]]] = defaultdict(list)
     for outcome in ("passed", "xfailed"):
         for report in reports.get(outcome, []):
-            if not (placed := place(report.nodeid)):
+            if not (placed := probe_of(report.nodeid)):
                 continue
             pair, concern, probe = placed
             passed[pair][concern] += outcome == "passed"
@@ -125,7 +130,7 @@ def expected(items: list[pytest.Item]) -> dict[str, Facts]:
     """Return the concerns and the known limits of each pair, as the tests have them now."""
     found: dict[str, Facts] = {}
     for item in items:
-        if not (placed := place(item.nodeid)):
+        if not (placed := probe_of(item.nodeid)):
             continue
         pair, concern, probe = placed
         facts = found.setdefault(str(pair), {"concerns": set(), "known_limits": []})
