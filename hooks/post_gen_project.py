@@ -15,25 +15,19 @@ VARIANTS = Path("variants")
 
 
 def keep_chosen_variants():
-    """Move the files of the chosen answers into place, and remove all others."""
+    """Move the files of the chosen answers into place, and remove all others.
+
+    What runs on a platform's own Python, a target's folder python/, goes for a server that only an
+    image can bring.
+    """
+    if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
+        for folder in VARIANTS.glob("deploy_to/*/deploy/*/python"):
+            shutil.rmtree(folder)
     for question in VARIANTS.iterdir():
         for answer in question.iterdir():
             if ANSWERS[question.name] in (answer.name, "all"):
                 move_into_place(answer)
     shutil.rmtree(VARIANTS)
-
-
-def leave_out_what_needs_no_image():
-    """For a server that only an image can bring: remove what runs on a platform's own Python.
-
-    That is the whole target, or its folder python/ where it can run images too.
-    """
-    for name, target in ANSWERS["_targets"].items():
-        folder = VARIANTS / "deploy_to" / name
-        if target["images"]:
-            folder = folder / "deploy" / name / "python"
-        if folder.is_dir():
-            shutil.rmtree(folder)
 
 
 def move_into_place(folder):
@@ -60,7 +54,5 @@ def make_secret_key():
 
 
 if VARIANTS.is_dir():
-    if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
-        leave_out_what_needs_no_image()
     keep_chosen_variants()
 make_secret_key()

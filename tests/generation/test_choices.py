@@ -68,3 +68,9 @@ def test_descriptions_fit_where_they_are_rendered(choice):
     for text in (entry["good_for"], entry["know"]):
         assert text and "\n" not in text and not text.endswith("."), "a part of a sentence"
         assert "|" not in text, "it stands in a table"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_what_needs_an_image_names_a_server_that_does_not(server):
+    nearest = FACTS["_servers"][server]["without_image"]
+    assert not nearest or FACTS["_servers"][nearest]["without_image"] == ""

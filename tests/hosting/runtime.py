@@ -109,7 +109,7 @@ def stop_in_the_midst(
             pool.submit(ask, f"{url}/probe/{view}/{seconds}/{name}")
             for view, name in zip(views, names, strict=True)
         ]
-        wait_until(lambda: all(f"began {name}\n" in log() for name in names), timeout=10, told=log)
+        wait_until(lambda: all(f"began {name}" in log() for name in names), timeout=10, told=log)
         statuses = stop()
         outcomes = [request.result() for request in asked]
     for name, outcome in zip(names, outcomes, strict=True):

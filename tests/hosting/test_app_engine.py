@@ -163,7 +163,9 @@ def check(client: docker.DockerClient, app: Container, port: str, inside: str, r
         contract.check_client_and_address(url)
         contract.check_health(url)
         contract.check_static_files(url)
-        contract.check_bodies(url)
+        # Not every server reads chunks by itself, and what Google's front end does with them is not
+        # documented.
+        contract.check_bodies(url, chunked=False)
         stop_in_the_midst(url, log, stop, seconds=2.5)
 
 
@@ -205,6 +207,8 @@ def test_the_standard_environment(
     assert static["url"] == "/static"
     assert (bundle / static["static_dir"] / "style.css").is_file()
     add_probe(bundle, PACKAGE)
+    # Closed to others on this machine; what arrives at Google's are the files.
+    bundle.chmod(0o755)
     port = str(20_000 + secrets.randbelow(40_000))
     with (
         network(docker_client) as inside,

@@ -218,7 +218,7 @@ def test_the_pair_on_the_docker_platform(
     text = (built.project / "deploy/elastic-beanstalk/docker/compose.yaml").read_text()
     assert '"${PUBLISH_ADDRESS:-0.0.0.0}:${PUBLISH_PORT:-80}:8080"' in text
     assert re.fullmatch(r"127\.0\.0\.1:\d+\n", compose("port", "proxy", "8080"))
-    inside = f"{built.project.name}_default"
+    inside = f"beanstalk-{built.project.name}_default"
 
     def log() -> str:
         # The platform collects what this prints.
@@ -360,8 +360,8 @@ def test_the_server_on_the_python_platform(
             contract.check_health(url)
             contract.check_static_files(url)
             contract.check_bodies(url)
-            # The platform's proxy serves static files, and takes what this project takes: by itself
-            # it may refuse more than a megabyte.
+            # The platform's proxy serves static files, and its setting lets pass what this project
+            # takes: it might refuse more than a megabyte, or pass on chunks.
             assert "X-Probe-Path" not in contract.get(f"{url}/static/style.css").headers
             upload = requests.post(f"{url}/probe/upload", data=bytes(9 * 1024 * 1024), timeout=15)
             assert upload.status_code == 200
