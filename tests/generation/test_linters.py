@@ -50,7 +50,9 @@ def test_gixy(folders: list[Path], tmp_path: Path):
 
 
 def test_yamllint(folders: list[Path]):
-    files = [file for folder in folders for file in folder.rglob("*.y*ml")]
+    # Elastic Beanstalk calls its files .config.
+    kinds = ("*.yaml", "*.yml", "*.config")
+    files = [file for folder in folders for kind in kinds for file in folder.rglob(kind)]
     run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)
 
 
