@@ -131,11 +131,14 @@ def test_the_standard_environment_is_offered_where_the_server_can_run_there(
 
 
 @pytest.fixture(scope="module")
-def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed:
+def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
     """The page, followed to the letter with a stand-in for gcloud."""
     programs = tmp_path_factory.mktemp("followed") / "programs"
     page = built.project / "deploy" / "app-engine" / "README.md"
-    return follow(page, built.project, programs, ANSWERS)
+    found = follow(page, built.project, programs, ANSWERS)
+    yield found
+    (tag,) = found.calls_of("docker", "tag")
+    run(["docker", "image", "rm", tag[-1]], cwd=built.project)
 
 
 def environment(document: dict[str, Any], built: Built) -> dict[str, str]:
@@ -180,7 +183,6 @@ def test_the_page_leaves_no_key_behind(built: Built, followed: Followed):
     pushed = followed.calls_of("docker", "push")[0][-1]
     assert deployed[deployed.index("--image-url") + 1] == pushed
     assert followed.calls_of("docker", "tag") == [["docker", "tag", built.app, pushed]]
-    run(["docker", "image", "rm", pushed], cwd=built.project)
 
 
 @pytest.fixture(scope="module")
