@@ -116,7 +116,7 @@ class Instance:
                 for view, name in zip(["work", "drip"], names, strict=True)
             ]
             wait_until(
-                lambda: all(f"began {name}\n" in self.logs("app") for name in names), timeout=10
+                lambda: all(f"began {name}" in self.logs("app") for name in names), timeout=10
             )
             statuses = self.stop(seconds=seconds)
             outcomes = [request.result() for request in asked]
