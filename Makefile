@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks mostly wait, so one process a core keeps the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
 
-.PHONY: run stop test smoke lint conformance mutations generation engine-stop locks clean help
+.PHONY: run stop test smoke lint hosting conformance mutations generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,10 @@ smoke: .venv/ready ## ask a few probes of every pair, in minutes
 
 lint: .venv/ready ## run the linters alone
 	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py
+
+hosting: .venv/ready ## run the tests of the hosting targets alone
+	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not alone"
+	$(PYTHON) -m pytest tests/hosting -m alone
 
 conformance: .venv/ready ## run every pair and write docs/conformance.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs $(addprefix --pair ,$(PAIR))
