@@ -16,7 +16,6 @@ SERVERS: list[str] = FACTS["wsgi_server"]
 PROXIES: list[str] = FACTS["proxy"]
 PYTHON_VERSIONS: list[str] = FACTS["python_version"]
 LICENSES: list[str] = FACTS["license"]
-TARGETS: list[str] = list(FACTS["_targets"])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from uuid import uuid4
 
 import docker
@@ -14,8 +13,8 @@ from tests.harness.load import ask
 from tests.harness.stack import wait_until
 
 from .balancer import IMAGE, balancer
+from .conftest import PROBE
 
-PROBE = Path(__file__).parents[1] / "pairs" / "probe"
 PORTS = (8000, 8080)
 
 

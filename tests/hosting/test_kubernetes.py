@@ -15,7 +15,8 @@ from tests.harness.load import ask, load
 from tests.harness.stack import wait_until
 from tests.hosting import contract
 from tests.hosting.balancer import APPENDS, balancer
-from tests.hosting.conftest import PACKAGE, PROBE, Built
+from tests.hosting.conftest import PACKAGE, Built
+from tests.hosting.instance import probe_views
 from tests.hosting.pod import Manifest, Pod, kustomize, one, running
 from tests.hosting.section import follow
 
@@ -50,12 +51,7 @@ def make_pod(
     spec = one(manifests, "Deployment")["spec"]["template"]["spec"]
     containers = [*spec["initContainers"], *spec["containers"]]
     local = {"app": built.app, "proxy": built.proxy}
-    package = f"/app/src/{PACKAGE}"
-    volumes = {
-        str(PROBE / "probe.py"): {"bind": "/app/src/probe.py", "mode": "ro"},
-        str(PROBE / "recorder.py"): {"bind": "/app/src/recorder.py", "mode": "ro"},
-        str(PROBE / "wsgi.py"): {"bind": f"{package}/wsgi.py", "mode": "ro"},
-    }
+    volumes = probe_views(PACKAGE)
 
     def make() -> Pod:
         return Pod(

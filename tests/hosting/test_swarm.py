@@ -17,7 +17,8 @@ from tests.harness.load import ask, load
 from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES
 from tests.hosting import contract
-from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, PROBE, Built
+from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
+from tests.hosting.instance import probe_views
 from tests.hosting.section import follow
 
 # Whoever makes or leaves a swarm takes the names of all other containers away for half a minute.
@@ -104,13 +105,9 @@ class Service:
 def for_the_tests(stack: dict) -> None:
     """Lay the probe's views over the application, and wait less for what comes after a start."""
     app = stack["services"]["app"]
-    for file, place in (
-        ("probe.py", "/app/src/probe.py"),
-        ("recorder.py", "/app/src/recorder.py"),
-        ("wsgi.py", f"/app/src/{PACKAGE}/wsgi.py"),
-    ):
+    for file, mount in probe_views(PACKAGE).items():
         app["volumes"].append(
-            {"type": "bind", "source": str(PROBE / file), "target": place, "read_only": True}
+            {"type": "bind", "source": file, "target": mount["bind"], "read_only": True}
         )
     for service in stack["services"].values():
         for way in ("update_config", "rollback_config"):
