@@ -4,8 +4,8 @@ PROXY ?= nginx
 PYTHON_VERSION ?= 3.14
 
 PYTHON := .venv/bin/python
-# The pairs' stacks mostly wait, so one process a core keeps the machine busy.
-JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
+# The pairs' stacks wait a lot, so two processes a core keep the machine busy.
+JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
 .PHONY: run stop test smoke lint hosting conformance mutations generation engine-stop locks clean help
 
