@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks wait a lot, so two processes a core keep the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke lint hosting conformance mutations generation engine-stop locks clean help
+.PHONY: run stop test smoke lint hosting conformance mutations bench bench-check generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -45,6 +45,12 @@ conformance: .venv/ready ## run every pair and write docs/conformance.md; with P
 
 mutations: .venv/ready ## break the template in many ways, see the tests turn red, write docs/mutations.md
 	$(PYTHON) -m tests.harness.mutants
+
+bench: .venv/ready ## measure every pair, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part
+	$(PYTHON) -m tests.bench $(addprefix --pair ,$(PAIR))
+
+bench-check: .venv/ready ## see in two minutes whether the default pair became slower, by ratios
+	$(PYTHON) -m tests.bench --check --pair $(or $(PAIR),$(WSGI_SERVER)-$(PROXY))
 
 generation: .venv/ready ## run the tests that need no Docker
 	$(PYTHON) -m pytest tests/generation

@@ -11,9 +11,11 @@ What remains in the images on purpose:
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.models.containers import Container
 
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import FACTS
@@ -201,6 +203,44 @@ def test_no_compiler_or_installer_is_left_in_the_image(stack: Stack, service: st
         for python in ("python", "/usr/local/bin/python3"):
             found = stack.container("app").exec_run([python, "-c", script])
             assert found.output == b"None None\n", python
+
+
+@pytest.fixture
+def minimal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container | None]:
+    """The application's container from its smaller image; None where the server cannot have one."""
+    if FACTS["_servers"][stack.pair.server]["run_packages"]:
+        yield None
+        return
+    size = stack.container("app").image.attrs["Size"]
+    with monkeypatch.context() as environment:
+        environment.setenv("APP_BASE", "minimal")
+        stack.compose("up --build --wait app")
+    assert stack.container("app").image.attrs["Size"] < size / 2
+    yield stack.container("app")
+    stack.compose("up --build --wait")
+
+
+@pytest.mark.disruptive
+def test_minimal_image_has_what_python_needs_and_no_shell(
+    stack: Stack, project: Path, minimal: Container | None
+):
+    if minimal is None:
+        assert "APP_BASE" not in (project / "Dockerfile").read_text()
+        return
+    assert stack.get("/").status_code == 200
+    for program in ("sh", "bash", "ls", "apt-get", "perl"):
+        assert minimal.exec_run([program]).exit_code in (126, 127), program
+    # Certificates for the services that it asks, time zones, and the modules that are compiled.
+    script = (
+        "import ctypes, lzma, sqlite3, ssl, uuid, zoneinfo;"
+        "assert ssl.create_default_context().get_ca_certs();"
+        "zoneinfo.ZoneInfo('Pacific/Auckland')"
+    )
+    found = minimal.exec_run(["python", "-c", script])
+    assert found.exit_code == 0, found.output.decode()
+    minimal.stop()
+    minimal.reload()
+    assert minimal.attrs["State"]["ExitCode"] == 0
 
 
 def check_log(line: str) -> None:

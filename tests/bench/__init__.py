@@ -1,0 +1,1 @@
+"""Measures what users get, and draws it: `make bench`."""

@@ -1,0 +1,40 @@
+"""Views to measure by: each a kind of work that services do."""
+
+import time
+from collections.abc import Iterator
+
+from flask import Blueprint, Response, request
+
+blueprint = Blueprint("bench", __name__, url_prefix="/bench")
+
+PART = b"x" * 64 * 1024
+
+
+@blueprint.get("/json")
+def small() -> dict[str, str]:
+    """Answer with a small JSON document: the cost of a request itself."""
+    return {"hello": "world"}
+
+
+@blueprint.get("/wait")
+def wait() -> dict[str, str]:
+    """Wait for 100 ms, as for a database."""
+    time.sleep(0.1)
+    return {"hello": "world"}
+
+
+@blueprint.post("/upload")
+def upload() -> dict[str, int]:
+    """Read the whole body."""
+    return {"length": len(request.get_data())}
+
+
+@blueprint.get("/stream")
+def stream() -> Response:
+    """Stream 4 MiB, in parts as they would come from a file or a query."""
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(64):
+            yield PART
+
+    return Response(parts(), mimetype="application/octet-stream")
