@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks wait a lot, so two processes a core keep the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke lint hosting conformance mutations bench bench-check generation engine-stop locks clean help
+.PHONY: run stop test smoke lint hosting conformance mutations bench bench-page bench-check generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -48,6 +48,9 @@ mutations: .venv/ready ## break the template in many ways, see the tests turn re
 
 bench: .venv/ready ## measure every pair, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m tests.bench $(addprefix --pair ,$(PAIR))
+
+bench-page: .venv/ready ## make docs/performance.md and its charts again from docs/performance.json
+	$(PYTHON) -m tests.bench.page
 
 bench-check: .venv/ready ## see in two minutes whether the default pair became slower, by ratios
 	$(PYTHON) -m tests.bench --check --pair $(or $(PAIR),$(WSGI_SERVER)-$(PROXY))
