@@ -11,8 +11,9 @@ from ..harness.template import FACTS, FOLDER, LICENSES, generate, template_files
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
 
-# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none.
-JINJA = re.compile(r"\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
+# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none. GitHub's
+# own expressions begin with a dollar.
+JINJA = re.compile(r"(?<!\$)\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
 
 
 def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project):
@@ -21,6 +22,7 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         "proxy": project.pair.proxy,
         "license": LICENSES[0],
         "deploy_to": project.target,
+        "ci": project.ci,
     }
     needs_image = FACTS["_servers"][project.pair.server]["without_image"]
     expected = {"secrets/secret_key"}
@@ -46,7 +48,9 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
 def test_the_folders_say_who_does_what(project: Project):
     folders = {path.name for path in project.path.iterdir() if path.is_dir()}
     expected = {"src", "server", "proxy", "tests", "secrets"}
-    assert folders == (expected if project.target == "none" else expected | {"deploy"})
+    expected |= {"deploy"} if project.target != "none" else set()
+    expected |= {".github"} if project.ci == "github" else set()
+    assert folders == expected
     files = project.files()
     assert {"Dockerfile", "compose.yaml", "README.md", "LICENSE", "pyproject.toml"} <= set(files)
     assert {"server/start.py", "server/healthcheck.py", "server/requirements.txt"} <= set(files)
