@@ -157,7 +157,9 @@ def test_base_images_are_pinned_and_can_be_replaced(project: Project):
 def test_compose_file_runs_the_pair(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     assert compose["name"] == project.path.name
-    assert set(compose["services"]) == {"app", "proxy"}
+    services = compose["services"]
+    assert {name for name in services if "profiles" not in services[name]} == {"app", "proxy"}
+    assert set(services) == {"app", "proxy", "test"}
 
 
 def test_settings_are_explained(project: Project):
@@ -165,7 +167,7 @@ def test_settings_are_explained(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     taken = set(re.findall(r"\$\{(\w+)", (project.path / "compose.yaml").read_text()))
     for service in compose["services"].values():
-        environment = service["environment"]
+        environment = service.get("environment", {})
         taken |= {name for name in environment if environment[name] is None}
         taken |= {name for name in service["build"]["args"] if isinstance(name, str)}
     explained = re.findall(r"^# ?([A-Z_]+)=", (project.path / ".env.example").read_text(), re.M)

@@ -22,7 +22,8 @@ def test_former_keys_from_the_environment(make_app):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"), [(b"", "which is empty"), (b"\n \n", "which is empty"), (b"\xff", "not text")]
+    ("content", "told"),
+    [(b"", "which is empty"), (b"\n \n", "which is empty"), (b"\xff", "not text")],
 )
 def test_a_file_without_a_key_stops_the_start(make_app, tmp_path, content, told):
     file = tmp_path / "key"
@@ -37,7 +38,7 @@ def test_a_file_without_a_key_stops_the_start(make_app, tmp_path, content, told)
         ({"SECRET_KEY": ""}, "No secret key"),
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere"}, "/nowhere, which cannot be read"),
         # What Docker makes where a file to mount is missing.
-        ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/tmp"}, "Is a directory"),
+        ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/"}, "Is a directory"),
         ({"MAX_CONTENT_LENGTH": "10M"}, "MAX_CONTENT_LENGTH must be a whole number"),
         ({"FORWARDED_FOR_HOPS": "-1"}, "FORWARDED_FOR_HOPS must be a whole number"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
