@@ -45,13 +45,16 @@ def _handler(wheels: Path) -> type[BaseHTTPRequestHandler]:
             else:
                 self._answer(HTTPStatus.NOT_FOUND)
 
+        do_HEAD = do_GET
+
         def _answer(self, status: int, body: bytes = b"", kind: str = "application/zip") -> None:
             self.send_response(status)
             self.send_header("WWW-Authenticate", 'Basic realm="packages"')
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            if self.command == "GET":
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
