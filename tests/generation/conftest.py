@@ -22,6 +22,7 @@ class Project:
     pair: Pair
     python_version: str
     target: str
+    ci: str
     path: Path
 
     def files(self) -> dict[str, Path]:
@@ -44,16 +45,17 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
     @cache
     def make(pair: Pair, python_version: str) -> Project:
         into = folder / f"{pair}-{python_version}"
-        # With the newest Python nowhere to go, with the others everywhere.
-        target = "none" if python_version == PYTHON_VERSIONS[0] else "all"
+        # With the newest Python nowhere to go and GitHub, with the others everywhere without it.
+        target, ci = ("none", "github") if python_version == PYTHON_VERSIONS[0] else ("all", "none")
         path = generate(
             into,
             wsgi_server=pair.server,
             proxy=pair.proxy,
             python_version=python_version,
             deploy_to=target,
+            ci=ci,
         )
-        return Project(pair, python_version, target, path)
+        return Project(pair, python_version, target, ci, path)
 
     return make
 

@@ -56,6 +56,10 @@ def test_yamllint(folders: list[Path]):
     run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)
 
 
+def test_pre_commit(folders: list[Path]):
+    run_tool("pre-commit", "validate-config", *(f / ".pre-commit-config.yaml" for f in folders))
+
+
 def test_compose_schema(folders: list[Path]):
     files = [file for folder in folders for file in folder.glob("compose*.yaml")]
     run_tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)

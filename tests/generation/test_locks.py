@@ -17,7 +17,7 @@ LOCKS = [*SHARED, *(VARIANTS / server / "server" / "requirements.txt" for server
 RESERVED = FACTS["_reserved_package_names"]
 
 # Import names that are not the package's own name.
-IMPORT_NAMES = {"dnspython": "dns", "python-json-logger": "pythonjsonlogger"}
+IMPORT_NAMES = {"dnspython": "dns", "python-json-logger": "pythonjsonlogger", "pyyaml": "yaml"}
 
 
 def pins(lock: Path) -> dict[str, Requirement]:
@@ -95,7 +95,9 @@ def test_no_package_can_hide_a_dependency():
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
 def test_no_package_can_hide_a_module_of_the_project(pair, make_project):
     project = make_project(pair, PYTHON_VERSIONS[0])
-    folders = {path.name for path in project.path.iterdir() if path.is_dir()} - {"secrets"}
+    folders = {
+        path.name for path in project.path.iterdir() if path.is_dir() and path.name.isidentifier()
+    } - {"secrets"}
     # Python and pytest import these by their file's name alone.
     modules = {
         path.stem

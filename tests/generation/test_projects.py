@@ -11,8 +11,9 @@ from ..harness.template import FACTS, FOLDER, LICENSES, generate, template_files
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
 
-# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none.
-JINJA = re.compile(r"\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
+# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none. GitHub's
+# own expressions begin with a dollar.
+JINJA = re.compile(r"(?<!\$)\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
 
 
 def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project):
@@ -21,6 +22,7 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         "proxy": project.pair.proxy,
         "license": LICENSES[0],
         "deploy_to": project.target,
+        "ci": project.ci,
     }
     needs_image = FACTS["_servers"][project.pair.server]["without_image"]
     expected = {"secrets/secret_key"}
@@ -46,7 +48,9 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
 def test_the_folders_say_who_does_what(project: Project):
     folders = {path.name for path in project.path.iterdir() if path.is_dir()}
     expected = {"src", "server", "proxy", "tests", "secrets"}
-    assert folders == (expected if project.target == "none" else expected | {"deploy"})
+    expected |= {"deploy"} if project.target != "none" else set()
+    expected |= {".github"} if project.ci == "github" else set()
+    assert folders == expected
     files = project.files()
     assert {"Dockerfile", "compose.yaml", "README.md", "LICENSE", "pyproject.toml"} <= set(files)
     assert {"server/start.py", "server/healthcheck.py", "server/requirements.txt"} <= set(files)
@@ -153,7 +157,9 @@ def test_base_images_are_pinned_and_can_be_replaced(project: Project):
 def test_compose_file_runs_the_pair(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     assert compose["name"] == project.path.name
-    assert set(compose["services"]) == {"app", "proxy"}
+    services = compose["services"]
+    assert {name for name in services if "profiles" not in services[name]} == {"app", "proxy"}
+    assert set(services) == {"app", "proxy", "test"}
 
 
 def test_settings_are_explained(project: Project):
@@ -161,7 +167,7 @@ def test_settings_are_explained(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     taken = set(re.findall(r"\$\{(\w+)", (project.path / "compose.yaml").read_text()))
     for service in compose["services"].values():
-        environment = service["environment"]
+        environment = service.get("environment", {})
         taken |= {name for name in environment if environment[name] is None}
         taken |= {name for name in service["build"]["args"] if isinstance(name, str)}
     explained = re.findall(r"^# ?([A-Z_]+)=", (project.path / ".env.example").read_text(), re.M)

@@ -1,8 +1,19 @@
-"""The README's tables say what cookiecutter.json says."""
+"""The README's tables say what cookiecutter.json says; the projects' READMEs say what is tried."""
+
+import ast
 
 import pytest
 
-from ..harness.template import FACTS, ROOT
+from ..harness.readme import claims, readme_commands
+from ..harness.template import FACTS, ROOT, generate
+
+# Commands of a project's README that no test runs, and why.
+NOT_RUN = {
+    "docker compose build --pull": "the tests reach no registry",
+    "docker builder prune": "it would take the cache of every other build on this machine",
+    "docker pull": "the tests reach no registry",
+    "sudo systemctl start docker": "the engine runs",
+}
 
 
 @pytest.mark.parametrize("kind", ["_servers", "_proxies"])
@@ -12,3 +23,25 @@ def test_tables_are_those_of_cookiecutter_json(kind: str):
         for fact in FACTS[kind].values()
     ]
     assert "\n".join(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands_that_are_run() -> set[str]:
+    """Return the beginnings of the commands that tests run from a project's README."""
+    calls = [
+        node
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "run_readme"
+    ]
+    return {call.args[1].value for call in calls if isinstance(call.args[1], ast.Constant)}
+
+
+def test_every_command_of_a_projects_readme_is_run(tmp_path):
+    """Or there is a reason why it is not; and what is run still stands there."""
+    commands = readme_commands(generate(tmp_path))
+    run = commands_that_are_run()
+    assert not run & set(NOT_RUN)
+    for text in commands:
+        assert any(claims(beginning, text) for beginning in run | set(NOT_RUN)), text
+    for beginning in run | set(NOT_RUN):
+        assert any(claims(beginning, text) for text in commands), beginning

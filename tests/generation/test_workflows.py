@@ -1,4 +1,4 @@
-"""The workflows: valid, careful, and with a job for each pair."""
+"""The workflows, this repository's and a generated project's: valid, careful, and whole."""
 
 import json
 import re
@@ -8,12 +8,17 @@ import sys
 import pytest
 import yaml
 
-from ..harness.template import PAIRS, ROOT
+from ..harness.template import FOLDER, PAIRS, ROOT
 from .conftest import run_tool
 
 GITHUB = ROOT / ".github"
-WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
-workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+# They are copied as they are, so they can be looked at where they lie.
+GENERATED = FOLDER / "variants" / "ci" / "github" / ".github"
+OWN = sorted((GITHUB / "workflows").glob("*.yml"))
+WORKFLOWS = [*OWN, *sorted((GENERATED / "workflows").glob("*.yml"))]
+workflow = pytest.mark.parametrize(
+    "path", WORKFLOWS, ids=lambda path: ("own-" if path in OWN else "generated-") + path.name
+)
 
 
 def read(path):
@@ -30,16 +35,25 @@ def test_actionlint():
 
 
 def test_zizmor():
-    run_tool("zizmor", "--offline", "--no-progress", "--persona=pedantic", "--quiet", GITHUB)
+    run_tool(
+        "zizmor",
+        "--offline",
+        "--no-progress",
+        "--persona=pedantic",
+        "--quiet",
+        GITHUB,
+        GENERATED,
+    )
 
 
 def test_schemas():
     run_tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
-    run_tool("check-jsonschema", "--builtin-schema", "vendor.dependabot", GITHUB / "dependabot.yml")
+    files = [folder / "dependabot.yml" for folder in (GITHUB, GENERATED)]
+    run_tool("check-jsonschema", "--builtin-schema", "vendor.dependabot", *files)
 
 
 def test_yamllint():
-    run_tool("yamllint", "--strict", GITHUB, ROOT / ".yamllint")
+    run_tool("yamllint", "--strict", GITHUB, GENERATED, ROOT / ".yamllint")
 
 
 @workflow
@@ -49,7 +63,9 @@ def test_jobs_are_limited(path):
     assert data["concurrency"]
     for job in data["jobs"].values():
         assert job["timeout-minutes"] <= 60
-        assert job.get("permissions", {}) in ({}, {"contents": "read"})
+        # Nothing but a release may write anything.
+        if job.get("if") != "startsWith(github.ref, 'refs/tags/v')":
+            assert job.get("permissions", {}) in ({}, {"contents": "read"})
 
 
 @workflow
@@ -57,6 +73,19 @@ def test_actions_are_pinned_by_commit_and_say_their_version(path):
     uses = re.findall(r"uses: *(.*)", path.read_text(encoding="utf-8"))
     for use in uses:
         assert re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", use), use
+
+
+def test_an_action_has_one_version():
+    """What is renewed here is renewed in the projects too."""
+    texts = [path.read_text(encoding="utf-8") for path in WORKFLOWS]
+    uses = {use for text in texts for use in re.findall(r"uses: *(.*)", text)}
+    names = [use.partition("@")[0] for use in uses]
+    assert len(names) == len(set(names)), sorted(uses)
+
+
+def test_a_release_waits_for_every_other_job():
+    jobs = read(GENERATED / "workflows" / "ci.yml")["jobs"]
+    assert set(jobs["release"]["needs"]) == set(jobs) - {"release"}
 
 
 @workflow
@@ -67,7 +96,7 @@ def test_no_step_can_push(path):
             assert step["with"]["persist-credentials"] is False
 
 
-@workflow
+@pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
 def test_make_knows_what_is_asked_of_it(path):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for step in steps(path):

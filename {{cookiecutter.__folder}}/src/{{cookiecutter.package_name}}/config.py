@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+MAKE_A_KEY = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -16,9 +17,10 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
     An empty value counts as not set. Sizes are in bytes. Raises ConfigError.
     """
+    key, *former_keys = _secret_keys(environ)
     return {
-        "SECRET_KEY": _secret_key(environ),
-        "SECRET_KEY_FALLBACKS": _words(environ, "SECRET_KEY_FALLBACKS"),
+        "SECRET_KEY": key,
+        "SECRET_KEY_FALLBACKS": former_keys,
         "MAX_CONTENT_LENGTH": _number(environ, "MAX_CONTENT_LENGTH", default=10 * 1024 * 1024),
         "TRUSTED_HOSTS": _words(environ, "TRUSTED_HOSTS") or None,
         "FORWARDED_FOR_HOPS": _number(environ, "FORWARDED_FOR_HOPS", default=1),
@@ -30,23 +32,28 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _secret_key(environ: Mapping[str, str]) -> str:
-    key = environ.get("SECRET_KEY", "")
+def _secret_keys(environ: Mapping[str, str]) -> list[str]:
+    """Return the key that signs, then former ones, whose signatures are still accepted."""
     file = environ.get("SECRET_KEY_FILE", "")
-    if file and not key:
-        try:
-            key = Path(file).read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(
-                f"SECRET_KEY_FILE names {file}, which cannot be read ({error.strerror}). "
-                "Create it, readable for this process, or set SECRET_KEY."
-            ) from error
-    if not key:
+    if key := environ.get("SECRET_KEY", ""):
+        return [key, *_words(environ, "SECRET_KEY_FALLBACKS")]
+    if not file:
         raise ConfigError(
             "No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one. "
-            "Make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            + MAKE_A_KEY
         )
-    return key
+    try:
+        lines = Path(file).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise ConfigError(
+            f"SECRET_KEY_FILE names {file}, which cannot be read ({reason}). "
+            "It must be a text file, readable for this process."
+        ) from error
+    keys = [line.strip() for line in lines if line.strip()]
+    if not keys:
+        raise ConfigError(f"SECRET_KEY_FILE names {file}, which is empty. {MAKE_A_KEY}")
+    return keys + _words(environ, "SECRET_KEY_FALLBACKS")
 
 
 def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:

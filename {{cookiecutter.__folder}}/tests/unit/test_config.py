@@ -8,11 +8,37 @@ def test_secret_key_from_a_file(make_app, tmp_path):
     assert make_app(SECRET_KEY="", SECRET_KEY_FILE=str(file)).secret_key == "from-the-file"
 
 
+def test_former_keys_stand_below_the_key_in_its_file(make_app, tmp_path):
+    file = tmp_path / "key"
+    file.write_text("new\nold\n\noldest\n")
+    config = make_app(SECRET_KEY="", SECRET_KEY_FILE=str(file)).config
+    assert config["SECRET_KEY"] == "new"
+    assert config["SECRET_KEY_FALLBACKS"] == ["old", "oldest"]
+
+
+def test_former_keys_from_the_environment(make_app):
+    app = make_app(SECRET_KEY="new", SECRET_KEY_FALLBACKS="old, oldest")
+    assert app.config["SECRET_KEY_FALLBACKS"] == ["old", "oldest"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"", "which is empty"), (b"\n \n", "which is empty"), (b"\xff", "not text")],
+)
+def test_a_file_without_a_key_stops_the_start(make_app, tmp_path, content, told):
+    file = tmp_path / "key"
+    file.write_bytes(content)
+    with pytest.raises(RuntimeError, match=told):
+        make_app(SECRET_KEY="", SECRET_KEY_FILE=str(file))
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
         ({"SECRET_KEY": ""}, "No secret key"),
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/nowhere"}, "/nowhere, which cannot be read"),
+        # What Docker makes where a file to mount is missing.
+        ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/"}, "Is a directory"),
         ({"MAX_CONTENT_LENGTH": "10M"}, "MAX_CONTENT_LENGTH must be a whole number"),
         ({"FORWARDED_FOR_HOPS": "-1"}, "FORWARDED_FOR_HOPS must be a whole number"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),

@@ -1,0 +1,197 @@
+"""A project's first week, lived by the commands of its README."""
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.harness.readme import run_readme
+from tests.harness.stack import CA_BUNDLE, run, wait_until
+from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+
+# Three servers that have little in common, and each proxy.
+WEEKS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])]
+PACKAGE = "weekly"
+DEVELOPER = Path(__file__).parent / "developer"
+
+ROUTE = '''"""How often somebody came."""
+
+import humanize
+from flask import Blueprint, session
+
+blueprint = Blueprint("visits", __name__)
+
+
+@blueprint.get("/visits")
+def visits() -> str:
+    """Count in the visitor's own cookie."""
+    session.permanent = True
+    session["visits"] = session.get("visits", 0) + 1
+    return humanize.ordinal(session["visits"])
+'''
+ROUTE_TEST = """def test_visits_are_counted(client):
+    assert [client.get("/visits").text for _ in range(3)] == ["1st", "2nd", "3rd"]
+"""
+
+
+def replace(file: Path, pattern: str, new: str | Callable[[re.Match], str]) -> None:
+    """Change a file of the project in one place."""
+    text, count = re.subn(pattern, new, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert count == 1, (file, pattern)
+    file.write_text(text, encoding="utf-8")
+
+
+def pins(file: Path) -> set[str]:
+    """Return what a lock pins."""
+    return set(re.findall(r"^\S+==\S+", file.read_text(encoding="utf-8"), re.MULTILINE))
+
+
+def add_route(project: Path) -> None:
+    """Add a page that needs a new dependency, and its test."""
+    package = project / "src" / PACKAGE
+    (package / "visits.py").write_text(ROUTE, encoding="utf-8")
+    (project / "tests" / "unit" / "test_visits.py").write_text(ROUTE_TEST, encoding="utf-8")
+    replace(
+        package / "__init__.py",
+        r"^from \. import (.*)$",
+        lambda names: "from . import " + ", ".join(sorted([*names[1].split(", "), "visits"])),
+    )
+    replace(
+        package / "__init__.py",
+        r"^    return app$",
+        "    app.register_blueprint(visits.blueprint)\n    return app",
+    )
+    replace(project / "pyproject.toml", r"^dependencies = \[$", 'dependencies = [\n    "humanize",')
+
+
+@contextmanager
+def running(project: Path) -> Iterator[None]:
+    """Leave nothing of the project's containers and images behind; say what they logged."""
+    try:
+        yield
+    finally:
+        print(run_readme(project, "docker compose logs"))
+        run_readme(project, "docker compose down")
+        run(
+            ["docker", "compose", "--profile", "test", "down", "--volumes", "--rmi", "local"],
+            cwd=project,
+        )
+
+
+@contextmanager
+def developer(project: Path, **environment: str) -> Iterator[list[str]]:
+    """Yield the beginning of a command that runs in the project on a machine with Python, git."""
+    image = f"{project.name}-developer"
+    python = f"PYTHON_IMAGE=python:{PYTHON_VERSIONS[0]}-slim-trixie"
+    run(["docker", "build", "--quiet", "--build-arg", python, "--tag", image, "."], cwd=DEVELOPER)
+    owner = f"{os.getuid()}:{os.getgid()}"
+    command = ["docker", "run", "--rm", "--network", "host", "--user", owner, "--env", "HOME=/tmp"]
+    command += ["--volume", f"{project}:{project}", "--workdir", str(project)]
+    if CA_BUNDLE.is_file():
+        command += ["--volume", f"{CA_BUNDLE}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
+    for name, value in environment.items():
+        command += ["--env", f"{name}={value}"]
+    try:
+        yield [*command, image]
+    finally:
+        run(["docker", "image", "rm", "--no-prune", image], cwd=project)
+
+
+def work_without_containers(project: Path, url: str) -> None:
+    """Test, lint and commit on a developer's machine."""
+    with developer(project, BASE_URL=url) as machine:
+        run_readme(project, "python3 -m venv .venv", within=machine)
+        run_readme(project, ".venv/bin/pytest tests/smoke", within=machine)
+        run([*machine, "git", "init", "--quiet"], cwd=project)
+        run([*machine, "git", "add", "--all"], cwd=project)
+        checks = run_readme(project, ".venv/bin/pre-commit install", within=machine)
+        assert "mypy" in checks
+        assert "Failed" not in checks
+        # git runs them by itself from now on, and refuses what they find.
+        (project / "src" / PACKAGE / "wrong.py").write_text("def f(x): return x\n")
+        run([*machine, "git", "add", "--all"], cwd=project)
+        author = ["-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
+        commit = ["git", *author, "commit", "--quiet", "--message=Start"]
+        with pytest.raises(AssertionError, match="Function is missing a type annotation"):
+            run([*machine, *commit], cwd=project)
+        (project / "src" / PACKAGE / "wrong.py").unlink()
+        run([*machine, "git", "add", "--all"], cwd=project)
+        run([*machine, *commit], cwd=project)
+
+
+@pytest.mark.parametrize("pair", WEEKS, ids=str)
+def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
+    @contextmanager
+    def step(name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        record_property(f"{name}, seconds", round(time.monotonic() - began, 1))
+
+    with step("generate"):
+        project = generate(
+            tmp_path,
+            project_slug=f"week-{pair}-{os.getpid()}".replace("_", "-"),
+            package_name=PACKAGE,
+            wsgi_server=pair.server,
+            proxy=pair.proxy,
+        )
+    with running(project):
+        with step("build and start"):
+            run_readme(project, "docker compose up --build --wait")
+
+        def url() -> str:
+            port = run(["docker", "compose", "port", "proxy", "8080"], cwd=project)
+            return f"http://{port.strip()}"
+
+        assert requests.get(url(), timeout=15).status_code == 200
+
+        if pair == WEEKS[0]:  # the server makes no difference to it
+            with step("test, lint and commit without containers"):
+                work_without_containers(project, url())
+
+        with step("add a route and a dependency"):
+            locks = [*project.glob("requirements*.txt"), project / "server" / "requirements.txt"]
+            before = {lock: pins(lock) for lock in locks}
+            add_route(project)
+            run_readme(project, "uv pip compile")
+            added = {
+                lock.name: pins(lock) - before[lock] for lock in locks if lock.parent == project
+            }
+            assert [name.partition("==")[0] for name in added["requirements.txt"]] == ["humanize"]
+            assert not any(before[lock] - pins(lock) for lock in locks), "other pins stay"
+        with step("unit tests"):
+            run_readme(project, "docker compose run --build --rm test")
+        with step("build and start again"):
+            run_readme(project, "docker compose up --build --wait")
+
+        def visit(cookie: str | None = None) -> tuple[str, str]:
+            """Return what the page says, and the cookie that it sets."""
+            cookies = {"session": cookie} if cookie else None
+
+            def ask() -> requests.Response | None:
+                # For a moment the proxy has the address of the container that was replaced.
+                answer = requests.get(f"{url()}/visits", cookies=cookies, timeout=15)
+                return answer if answer.ok else None
+
+            answer = wait_until(ask, timeout=20)
+            return answer.text, answer.cookies["session"]
+
+        said, signed_by_first = visit()
+        assert said == "1st"
+        with step("change the signing key"):
+            run_readme(
+                project, 'python3 -c "import secrets; print(secrets.token_urlsafe(32))" | cat'
+            )
+        # The user is known still, and gets a cookie that the new key signed.
+        said, signed_by_second = visit(signed_by_first)
+        assert said == "2nd"
+        with step("drop the former key"):
+            run_readme(project, "head -n 1 secrets/secret_key")
+        assert visit(signed_by_second)[0] == "3rd"
+        assert visit(signed_by_first)[0] == "1st", "nothing that the former key signed counts"
+        run_readme(project, "docker compose stop")

@@ -1,0 +1,45 @@
+"""The commands of a generated project's README, run as they stand there."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+
+from .stack import run
+
+# What a command within a line begins with; blocks are marked as such.
+PROGRAM = re.compile(r"(docker|git|python3|sudo|uv|\.venv/bin/\S+) ")
+
+
+def readme_commands(project: Path) -> list[str]:
+    """Return each block of commands, and each command within a line."""
+    text = (project / "README.md").read_text(encoding="utf-8")
+    found = []
+    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
+        if token.type == "fence" and token.info in ("bash", "console", "sh", "shell"):
+            found.append(token.content)
+        for child in token.children or []:
+            if child.type == "code_inline" and PROGRAM.match(child.content):
+                found.append(child.content)
+    return found
+
+
+def claims(beginning: str, text: str) -> bool:
+    """Say whether a block or command ``text`` is meant: by its first words, or by all it is."""
+    return text == beginning or ("\n" in text and text.startswith(beginning))
+
+
+def run_readme(project: Path, beginning: str, *, within: Sequence[str] = ()) -> str:
+    """Run a command, or the block that begins so, in the project; return what it printed.
+
+    ``within`` is what runs the shell, if not this machine. A test in tests/generation looks for
+    calls of this function, and finds the commands that nothing runs.
+    """
+    (text,) = {text for text in readme_commands(project) if claims(beginning, text)}
+    # Tools such as uv are in the tests' environment, which need not be activated.
+    path = f"PATH={Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    shell = ["bash", "-euo", "pipefail", "-c", text]
+    return run([*(within or ["env", path]), *shell], cwd=project)
