@@ -30,9 +30,10 @@ def matrix() -> list[dict]:
             python_version=python_version,
             license=license,
             deploy_to=target,
+            ci=ci,
         )
-        for pair, python_version, license, target in itertools.product(
-            PAIRS, PYTHON_VERSIONS, LICENSES, ("none", "all")
+        for pair, python_version, license, target, ci in itertools.product(
+            PAIRS, PYTHON_VERSIONS, LICENSES, ("none", "all"), FACTS["ci"]
         )
     ]
 
