@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks mostly wait, so one process a core keeps the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(max(2, os.cpu_count() or 2))')
 
-.PHONY: run stop test smoke lint hosting conformance mutations generation engine-stop locks clean help
+.PHONY: run stop test smoke lint hosting observability conformance mutations generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -39,6 +39,9 @@ lint: .venv/ready ## run the linters alone
 hosting: .venv/ready ## run the tests of the hosting targets alone
 	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not alone"
 	$(PYTHON) -m pytest tests/hosting -m alone
+
+observability: .venv/ready ## run the tests of the front page in a browser, and of metrics and traces, alone
+	$(PYTHON) -m pytest tests/observability -n $(JOBS)
 
 conformance: .venv/ready ## run every pair and write docs/conformance.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs $(addprefix --pair ,$(PAIR))

@@ -146,9 +146,7 @@ MUTATIONS = [
         '{"status": "fine"}',
     ),
     Mutation("project", "gunicorn-nginx", "requirements-dev.txt", "pytest==", "pytest-is-gone=="),
-    Mutation(
-        "project", "gunicorn-nginx", "src/probed/pages.py", 'render_template("index.html")', '""'
-    ),
+    Mutation("project", "gunicorn-nginx", "src/probed/pages.py", " if current_app.debug else []"),
     # Restarts
     Mutation(
         "restart", "waitress-nginx", "compose.yaml", "restart: unless-stopped", 'restart: "no"'
