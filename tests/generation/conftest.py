@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
+from ..harness.template import OPTIONS, PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Project:
     pair: Pair
     python_version: str
     target: str
+    options: dict[str, str]
     path: Path
 
     def files(self) -> dict[str, Path]:
@@ -44,16 +45,18 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
     @cache
     def make(pair: Pair, python_version: str) -> Project:
         into = folder / f"{pair}-{python_version}"
-        # With the newest Python nowhere to go, with the others everywhere.
-        target = "none" if python_version == PYTHON_VERSIONS[0] else "all"
+        # With the newest Python nowhere to go and no option, with the others everywhere and each.
+        plain = python_version == PYTHON_VERSIONS[0]
+        target = "none" if plain else "all"
         path = generate(
             into,
             wsgi_server=pair.server,
             proxy=pair.proxy,
             python_version=python_version,
             deploy_to=target,
+            **{} if plain else OPTIONS,
         )
-        return Project(pair, python_version, target, path)
+        return Project(pair, python_version, target, {} if plain else OPTIONS, path)
 
     return make
 

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from jinja2 import nodes
 
-from ..harness.template import FACTS, FOLDER, LICENSES, PAIRS, PYTHON_VERSIONS, ROOT, template_files
+from ..harness.template import (
+    FACTS,
+    FOLDER,
+    LICENSES,
+    OPTIONS,
+    PAIRS,
+    PYTHON_VERSIONS,
+    ROOT,
+    template_files,
+)
 from .contexts import environment, rendered_answers
 from .names import CHOICES, OWN_DIRECTIVE, foreign_names
 
@@ -30,9 +39,10 @@ def matrix() -> list[dict]:
             python_version=python_version,
             license=license,
             deploy_to=target,
+            **options,
         )
-        for pair, python_version, license, target in itertools.product(
-            PAIRS, PYTHON_VERSIONS, LICENSES, ("none", "all")
+        for pair, python_version, license, (target, options) in itertools.product(
+            PAIRS, PYTHON_VERSIONS, LICENSES, [("none", {}), ("all", OPTIONS)]
         )
     ]
 
