@@ -18,7 +18,12 @@ LOCKS = [*SHARED, *(VARIANTS / server / "server" / "requirements.txt" for server
 RESERVED = FACTS["_reserved_package_names"]
 
 # Import names that are not the package's own name.
-IMPORT_NAMES = {"dnspython": "dns", "python-json-logger": "pythonjsonlogger"}
+IMPORT_NAMES = {
+    "dnspython": "dns",
+    "googleapis-common-protos": "google",
+    "protobuf": "google",
+    "python-json-logger": "pythonjsonlogger",
+}
 
 
 def rendered(file: Path, **answers: str) -> str:

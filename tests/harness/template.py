@@ -17,7 +17,7 @@ PROXIES: list[str] = FACTS["proxy"]
 PYTHON_VERSIONS: list[str] = FACTS["python_version"]
 LICENSES: list[str] = FACTS["license"]
 # What a project may have or not have, each with the answer that takes it.
-OPTIONS = {"metrics": "prometheus"}
+OPTIONS = {"metrics": "prometheus", "tracing": "opentelemetry"}
 
 
 @dataclass(frozen=True)
