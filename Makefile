@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks wait a lot, so two processes a core keep the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke day-two lint hosting conformance mutations bench bench-page bench-check generation engine-stop locks clean help
+.PHONY: run stop test smoke day-two lint hosting observability conformance mutations bench bench-page bench-check generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -42,6 +42,9 @@ lint: .venv/ready ## run the linters alone
 hosting: .venv/ready ## run the tests of the hosting targets alone
 	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not alone"
 	$(PYTHON) -m pytest tests/hosting -m alone
+
+observability: .venv/ready ## run the tests of the front page in a browser, and of metrics and traces, alone
+	$(PYTHON) -m pytest tests/observability -n $(JOBS)
 
 conformance: .venv/ready ## run every pair and write docs/conformance.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs $(addprefix --pair ,$(PAIR))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
+from ..harness.template import OPTIONS, PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Project:
     python_version: str
     target: str
     ci: str
+    options: dict[str, str]
     path: Path
 
     def files(self) -> dict[str, Path]:
@@ -45,8 +46,10 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
     @cache
     def make(pair: Pair, python_version: str) -> Project:
         into = folder / f"{pair}-{python_version}"
-        # With the newest Python nowhere to go and GitHub, with the others everywhere without it.
-        target, ci = ("none", "github") if python_version == PYTHON_VERSIONS[0] else ("all", "none")
+        # With the newest Python nowhere to go, GitHub, and no option; with the others everywhere,
+        # no service for checks, and each option.
+        plain = python_version == PYTHON_VERSIONS[0]
+        target, ci = ("none", "github") if plain else ("all", "none")
         path = generate(
             into,
             wsgi_server=pair.server,
@@ -54,8 +57,9 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
             python_version=python_version,
             deploy_to=target,
             ci=ci,
+            **{} if plain else OPTIONS,
         )
-        return Project(pair, python_version, target, ci, path)
+        return Project(pair, python_version, target, ci, {} if plain else OPTIONS, path)
 
     return make
 

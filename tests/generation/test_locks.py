@@ -2,13 +2,14 @@
 
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ..harness.template import FACTS, FOLDER, PAIRS, PYTHON_VERSIONS, SERVERS
+from ..harness.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS
 from .contexts import environment, rendered_answers
 
 VARIANTS = FOLDER / "variants" / "wsgi_server"
@@ -17,12 +18,27 @@ LOCKS = [*SHARED, *(VARIANTS / server / "server" / "requirements.txt" for server
 RESERVED = FACTS["_reserved_package_names"]
 
 # Import names that are not the package's own name.
-IMPORT_NAMES = {"dnspython": "dns", "python-json-logger": "pythonjsonlogger", "pyyaml": "yaml"}
+IMPORT_NAMES = {
+    "dnspython": "dns",
+    "googleapis-common-protos": "google",
+    "protobuf": "google",
+    "python-json-logger": "pythonjsonlogger",
+    "pyyaml": "yaml",
+}
 
 
+def rendered(file: Path, **answers: str) -> str:
+    """Return a file of the template as these answers make it."""
+    context = rendered_answers(**answers)
+    source = environment(context).from_string(file.read_text(encoding="utf-8"))
+    return source.render(cookiecutter=context)
+
+
+@cache
 def pins(lock: Path) -> dict[str, Requirement]:
-    """Return the requirements that a lock pins, by name."""
-    text = re.sub(r"(?m)#.*$", "", lock.read_text(encoding="utf-8")).replace("\\\n", " ")
+    """Return the requirements that a lock pins, those of every option too, by name."""
+    text = rendered(lock, **OPTIONS)
+    text = re.sub(r"(?m)#.*$", "", text).replace("\\\n", " ")
     found = {}
     for line in filter(None, map(str.strip, text.splitlines())):
         requirement, *hashes = line.split(" --hash=")
@@ -52,9 +68,7 @@ def wanted(requirements: list[str]) -> set[str]:
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_the_locks_hold_what_the_project_asks_for(server):
-    answers = rendered_answers(wsgi_server=server)
-    source = environment(answers).from_string((FOLDER / "pyproject.toml").read_text("utf-8"))
-    pyproject = tomllib.loads(source.render(cookiecutter=answers))
+    pyproject = tomllib.loads(rendered(FOLDER / "pyproject.toml", wsgi_server=server, **OPTIONS))
     groups = pyproject["dependency-groups"]
     asked = [pyproject["project"]["dependencies"], groups["dev"], groups["server"]]
     locks = [*SHARED, VARIANTS / server / "server" / "requirements.txt"]
@@ -72,6 +86,14 @@ def test_what_is_installed_together_agrees(server):
     for lock in [*SHARED, VARIANTS / server / "server" / "requirements.txt"]:
         for name, pin in pins(lock).items():
             assert found.setdefault(name, str(pin.specifier)) == str(pin.specifier), name
+
+
+def test_an_options_packages_come_with_it_alone():
+    plain = rendered(SHARED[0])
+    for question, answer in OPTIONS.items():
+        text = rendered(SHARED[0], **{question: answer})
+        assert set(plain.splitlines()) < set(text.splitlines())
+        assert answer in text and answer not in plain
 
 
 def test_reserved_names_are_sorted_and_lower_case():

@@ -7,7 +7,7 @@ import tomllib
 import pytest
 import yaml
 
-from ..harness.template import FACTS, FOLDER, LICENSES, generate, template_files
+from ..harness.template import FACTS, FOLDER, LICENSES, OPTIONS, generate, template_files
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
 
@@ -23,6 +23,8 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         "license": LICENSES[0],
         "deploy_to": project.target,
         "ci": project.ci,
+        **dict.fromkeys(OPTIONS, "none"),
+        **project.options,
     }
     needs_image = FACTS["_servers"][project.pair.server]["without_image"]
     expected = {"secrets/secret_key"}
@@ -73,6 +75,13 @@ def test_nothing_mentions_a_choice_that_was_not_made(project: Project):
             assert not found or OWN_DIRECTIVE.search(line), f"{name} mentions {found[0]}: {line}"
 
 
+def test_nothing_mentions_an_option_that_was_not_taken(project: Project):
+    untaken = [OPTIONS[name] for name in OPTIONS if name not in project.options]
+    for name, path in project.files().items():
+        text = f"{name}\n{path.read_text(encoding='utf-8')}".lower()
+        assert not any(option in text for option in untaken), name
+
+
 @pytest.mark.parametrize("license", LICENSES)
 def test_the_licence_is_the_chosen_one(license, tmp_path):
     project = generate(tmp_path, license=license, author_name="Ada Lovelace")
@@ -121,6 +130,7 @@ def test_the_page_says_what_was_asked(project: Project):
         "DESCRIPTION": FACTS["description"],
         "SERVED_BY": FACTS["_servers"][project.pair.server]["title"],
         "BEHIND": FACTS["_proxies"][project.pair.proxy]["title"],
+        "PARTS": list(project.options),
     }
 
 

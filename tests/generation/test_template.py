@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 from jinja2 import nodes
 
-from ..harness.template import FACTS, FOLDER, LICENSES, PAIRS, PYTHON_VERSIONS, ROOT, template_files
+from ..harness.template import (
+    FACTS,
+    FOLDER,
+    LICENSES,
+    OPTIONS,
+    PAIRS,
+    PYTHON_VERSIONS,
+    ROOT,
+    template_files,
+)
 from .contexts import environment, rendered_answers
 from .names import CHOICES, OWN_DIRECTIVE, foreign_names
 
@@ -31,9 +40,10 @@ def matrix() -> list[dict]:
             license=license,
             deploy_to=target,
             ci=ci,
+            **options,
         )
-        for pair, python_version, license, target, ci in itertools.product(
-            PAIRS, PYTHON_VERSIONS, LICENSES, ("none", "all"), FACTS["ci"]
+        for pair, python_version, license, ci, (target, options) in itertools.product(
+            PAIRS, PYTHON_VERSIONS, LICENSES, FACTS["ci"], [("none", {}), ("all", OPTIONS)]
         )
     ]
 

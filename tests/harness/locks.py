@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from .template import FOLDER, PYTHON_VERSIONS, ROOT, SERVERS, generate
+from .template import FOLDER, OPTIONS, PYTHON_VERSIONS, ROOT, SERVERS, generate
 
 # A universal lock made for the oldest Python serves the newer ones too.
 OLDEST = min(PYTHON_VERSIONS, key=lambda version: [int(part) for part in version.split(".")])
@@ -27,8 +27,8 @@ def commands(readme: Path) -> dict[str, list[str]]:
     return {command[command.index("--output-file") + 1]: command for command in found}
 
 
-def lock(project: Path, file: str, into: Path) -> None:
-    """Run the project's command for ``file``, and put the result, as a template, into a folder.
+def lock(project: Path, file: str) -> str:
+    """Run the project's command for ``file``, and return the result as a template.
 
     uv's comments name the project and its Python; they become Cookiecutter's variables again.
     """
@@ -40,7 +40,44 @@ def lock(project: Path, file: str, into: Path) -> None:
     text = text.replace(
         f"--python-version {OLDEST} ", "--python-version {{ cookiecutter.python_version }} "
     )
-    (into / file).write_text(text.replace(" --upgrade --quiet", ""), encoding="utf-8")
+    return text.replace(" --upgrade --quiet", "")
+
+
+def pins(text: str) -> dict[str, str]:
+    """Return a lock's lines about each package, by its name."""
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
+    return {block.split("==")[0]: block for block in blocks[1:]}
+
+
+def with_options(text: str, optional: dict[str, str]) -> str:
+    """Add what only the locks of some options have, on the condition of their questions' answers.
+
+    Raises SystemExit when an option changes what is in the lock without it.
+    """
+    plain = pins(text)
+    blocks = dict(plain)
+    for question, lock_with_it in optional.items():
+        more = pins(lock_with_it)
+        if changed := [name for name in plain if more.get(name) != plain[name]]:
+            raise SystemExit(f"The option {question} changes the pins of {', '.join(changed)}.")
+        condition = f'{{%- if cookiecutter.{question} == "{OPTIONS[question]}" %}}'
+        for name in more.keys() - plain.keys():
+            blocks[name] = f"{condition}\n{more[name]}{{%- endif %}}\n"
+    head = text[: text.index(next(iter(plain.values())))]
+    return head + "".join(blocks[name] for name in sorted(blocks))
+
+
+def lock_shared(project: Path) -> None:
+    """Lock what every project needs, the packages of each option among it."""
+    optional = {}
+    for question, answer in OPTIONS.items():
+        with TemporaryDirectory() as scratch:
+            choices = {"project_slug": SLUG, "python_version": OLDEST, question: answer}
+            optional[question] = lock(generate(Path(scratch), **choices), "requirements.txt")
+    text = with_options(lock(project, "requirements.txt"), optional)
+    (FOLDER / "requirements.txt").write_text(text, encoding="utf-8")
+    text = lock(project, "requirements-dev.txt")
+    (FOLDER / "requirements-dev.txt").write_text(text, encoding="utf-8")
 
 
 def main(servers: list[str]) -> None:
@@ -55,9 +92,10 @@ def main(servers: list[str]) -> None:
                 Path(scratch), project_slug=SLUG, wsgi_server=server, python_version=OLDEST
             )
             if number == 0 and not servers:
-                lock(project, "requirements.txt", FOLDER)
-                lock(project, "requirements-dev.txt", FOLDER)
-            lock(project, "server/requirements.txt", FOLDER / "variants" / "wsgi_server" / server)
+                lock_shared(project)
+            file = "server/requirements.txt"
+            variant = FOLDER / "variants" / "wsgi_server" / server
+            (variant / file).write_text(lock(project, file), encoding="utf-8")
     if servers:
         return
     subprocess.run(

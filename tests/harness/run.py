@@ -7,6 +7,7 @@ application runs on the chosen server in a virtual environment, without its prox
 import argparse
 import os
 import platform
+import re
 import socket
 import subprocess
 import sys
@@ -109,8 +110,9 @@ def show(url: str, running: subprocess.Popen | None = None) -> None:
             if time.monotonic() > deadline or (running and running.poll() is not None):
                 raise SystemExit(f"Nothing answers at {url}: the reason stands above.") from None
             time.sleep(0.1)  # between two attempts; the answer ends the wait
-    (pair,) = [line for line in answer.text.splitlines() if "served by" in line]
-    say(f"\nURL:    {url}\nAnswer: {answer.status_code}, {pair.split('>')[1].split('<')[0]}")
+    # The page names the project, which is called after its pair: see make_project().
+    (name,) = re.findall("<h1>(.*)</h1>", answer.text)
+    say(f"\nURL:    {url}\nAnswer: {answer.status_code}, {name}")
     say(f"Proxy:  {'none' if running else answer.headers['Server']}")
     if answer.status_code != 200:
         raise SystemExit("That is not what it should answer.")

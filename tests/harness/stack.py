@@ -1,5 +1,6 @@
 """A running pair: started and stopped through pytest-docker, looked at through Docker's SDK."""
 
+import json
 import os
 import shlex
 import subprocess
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import docker
 import requests
@@ -122,6 +123,25 @@ class Stack:
     def start(self) -> None:
         """Start what is stopped, and wait until it is healthy."""
         self.compose("up --wait --no-build")
+
+    def wait_for_log(self, service: str, text: str) -> list[str]:
+        """Return a service's last lines, once ``text`` is in one of them."""
+
+        def found() -> list[str]:
+            log = self.container(service).logs(tail=200).decode()
+            return log.splitlines() if text in log else []
+
+        return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")
+
+    def logged(self, service: str, request_id: str) -> list[dict[str, Any]]:
+        """Return a service's lines about a request; the last, which is waited for, has a status."""
+
+        def found() -> list[dict[str, Any]]:
+            lines = self.wait_for_log(service, f'"{request_id}"')
+            entries = [json.loads(line) for line in lines if f'"{request_id}"' in line]
+            return entries if "status" in entries[-1] else []
+
+        return wait_until(found, timeout=5)
 
     def evidence(self) -> str:
         """Return what explains a failure: states, logs, and the proxy's effective configuration."""

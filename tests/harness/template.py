@@ -16,6 +16,8 @@ SERVERS: list[str] = FACTS["wsgi_server"]
 PROXIES: list[str] = FACTS["proxy"]
 PYTHON_VERSIONS: list[str] = FACTS["python_version"]
 LICENSES: list[str] = FACTS["license"]
+# What a project may have or not have, each with the answer that takes it.
+OPTIONS = {"metrics": "prometheus", "tracing": "opentelemetry"}
 
 
 @dataclass(frozen=True)

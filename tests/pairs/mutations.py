@@ -101,6 +101,13 @@ MUTATIONS = [
     Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d+)?", r"\]?"),
     Mutation("load_balancer", "gunicorn-apache", HTTPD, "RemoteIPHeader X-Forwarded-For"),
     Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*){${TRUSTED_PROXIES}}$", ",$"),
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, "$http_x_request_id", ""),
+    # Logs
+    Mutation("logs", "gunicorn-nginx", NGINX, '"uri":"$printable_uri"', '"uri":"$request_uri"'),
+    Mutation("logs", "gunicorn-nginx", NGINX, "json escape=json", "json escape=none"),
+    Mutation("logs", "gunicorn-apache", HTTPD, "%<{log_method}e", "%<m"),
+    Mutation("logs", "gunicorn-apache", HTTPD, "%De-6", "%D"),
+    Mutation("logs", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),
     # Malformed requests
     Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
     Mutation(
@@ -139,9 +146,7 @@ MUTATIONS = [
         '{"status": "fine"}',
     ),
     Mutation("project", "gunicorn-nginx", "requirements-dev.txt", "pytest==", "pytest-is-gone=="),
-    Mutation(
-        "project", "gunicorn-nginx", "src/probed/pages.py", 'render_template("index.html")', '""'
-    ),
+    Mutation("project", "gunicorn-nginx", "src/probed/pages.py", " if current_app.debug else []"),
     # Restarts
     Mutation(
         "restart", "waitress-nginx", "compose.yaml", "restart: unless-stopped", 'restart: "no"'

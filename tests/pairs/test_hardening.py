@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from docker.models.containers import Container
 
-from tests.harness.stack import Stack, wait_until
+from tests.harness.stack import Stack
 from tests.harness.template import FACTS
 
 # In the containers, where nobody else writes.
@@ -256,30 +256,6 @@ def check_log(line: str) -> None:
 def test_nothing_is_warned_of_at_the_start(stack: Stack, service: str):
     for line in stack.first_logs[service].splitlines():
         check_log(line)
-
-
-@pytest.mark.parametrize(
-    ("path", "status"),
-    [("/", 200), ("/%22%5C%0A%C3%A9", 404), ("/probe/fail", 500)],
-    ids=["page", "odd-path", "failure"],
-)
-@both
-def test_a_request_is_logged_as_json(stack: Stack, service: str, path: str, status: int):
-    """A line of the proxy's, and one of the application's, with what a failure was."""
-    answer = stack.get(path)
-    assert answer.status_code == status
-    request_id = answer.headers["X-Request-ID"]
-
-    def logged() -> list[dict]:
-        """Return the request's lines once that of its answer, which comes last, is there."""
-        lines = stack.container(service).logs(tail=200).decode().splitlines()
-        entries = [json.loads(line) for line in lines if f'"{request_id}"' in line]
-        return entries if any("status" in entry for entry in entries) else []
-
-    entries = wait_until(logged, timeout=5)
-    assert [entry["status"] for entry in entries if "status" in entry] == [status]
-    if service == "app" and status == 500:
-        assert any("the probe fails" in entry.get("exc_info", "") for entry in entries)
 
 
 def test_the_proxys_configuration_is_valid_and_nothing_in_it_doubtful(stack: Stack):

@@ -1,11 +1,12 @@
 """Behind load balancers: the client is the one that they name, and nobody can name another."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.stack import Stack, wait_until
+from tests.harness.stack import Stack
 from tests.harness.wire import exchange
 from tests.pairs.witness import request
 
@@ -62,12 +63,8 @@ def test_client_is_the_one_that_the_balancer_names(
     assert seen["address"] == expected
     # One address and nothing else, for whoever reads the header itself.
     assert [value for name, value in seen["headers"] if name == "X-Forwarded-For"] == [expected]
-
-    def logged() -> list[str]:
-        lines = balanced.container("proxy").logs(tail=200).decode().splitlines()
-        return [json.loads(line)["client"] for line in lines if request_id in line]
-
-    assert wait_until(logged, timeout=5) == [expected]
+    (entry,) = balanced.logged("proxy", request_id)
+    assert entry["client"] == expected
 
 
 @pytest.mark.parametrize(
@@ -87,6 +84,35 @@ def test_scheme_is_the_one_that_the_balancer_names(
     balanced: Stack, headers: list[str], scheme: str
 ):
     assert told(balanced, *headers)[0]["scheme"] == scheme
+
+
+@pytest.mark.parametrize("given", ["7f0c2a9e-41d7-4c35-9c11-4d1f0a0b3c55", "1_a.b@c"])
+def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: str):
+    """In the answer, for the application, and in both logs."""
+    seen, request_id = told(balanced, f"X-Request-ID: {given}")
+    assert request_id == dict(seen["headers"])["X-Request-Id"] == given
+    for service in ("proxy", "app"):
+        assert balanced.logged(service, given)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["X-Request-ID: "],
+        ["X-Request-ID: a b"],
+        ['X-Request-ID: a","b'],
+        ["X-Request-ID: \xe4"],
+        ["X-Request-ID: " + "a" * 65],
+        ["X-Request-ID: a", "X-Request-ID: b"],
+        ["X_Request_ID: underscored"],
+    ],
+    ids=str,
+)
+def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]):
+    seen, request_id = told(balanced, *headers)
+    given = [value for name, value in seen["headers"] if "request" in name.lower()]
+    assert given == [request_id]
+    assert re.fullmatch(r"[\w@-]{24,32}", request_id)
 
 
 @pytest.mark.parametrize(

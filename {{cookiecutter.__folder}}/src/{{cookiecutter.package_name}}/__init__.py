@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Mapping
+from importlib import import_module
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -38,4 +39,6 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     logs.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)
+    for part in app.config["PARTS"]:
+        import_module(f".{part}", __name__).init_app(app)
     return app

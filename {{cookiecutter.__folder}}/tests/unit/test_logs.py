@@ -10,7 +10,13 @@ def test_each_answer_is_one_line_of_json_with_its_request_id(make_app, capsys):
     assert (line["method"], line["path"], line["status"]) == ("GET", "/", 200)
 
 
-@pytest.mark.parametrize("forged", ["", 'a"b', "a b", "x" * 65])
+def test_without_a_proxy_no_request_id_is_believed(make_app, capsys):
+    client = make_app(FORWARDED_FOR_HOPS="0").test_client()
+    client.get("/", headers={"X-Request-ID": "abc123"})
+    assert len(json.loads(capsys.readouterr().out)["request_id"]) == 32
+
+
+@pytest.mark.parametrize("forged", ["", 'a"b', "a b", "a\u00e9", "x" * 65])
 def test_a_strange_request_id_is_replaced(make_app, capsys, forged):
     make_app().test_client().get("/", headers={"X-Request-ID": forged})
     line = json.loads(capsys.readouterr().out)

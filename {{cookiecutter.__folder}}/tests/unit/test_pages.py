@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 
@@ -6,6 +8,64 @@ def test_front_page_names_the_project(client):
     assert answer.status_code == 200
     assert client.application.config["PROJECT_NAME"]
     assert b"<h1>" in answer.data
+
+
+def test_front_page_gives_nothing_away(client):
+    answer = client.get("/")
+    for name in ("SERVED_BY", "BEHIND"):
+        assert client.application.config[name] not in answer.text
+    for word in ("127.0.0.1", "X-Forwarded", "trusted"):
+        assert word not in answer.text
+
+
+@pytest.fixture
+def debugged(make_app, monkeypatch):
+    """The text of the front page, as a proxy in development would get it."""
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+
+    def ask(settings=None, **headers):
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        page = make_app(**settings or {}).test_client().get("/", headers=headers).text
+        return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
+
+    return ask
+
+
+PROXY = {
+    "X_Forwarded_For": "198.51.100.7",
+    "X_Forwarded_Proto": "https",
+    "X_Forwarded_Host": "good.example",
+}
+
+
+def test_front_page_shows_in_development_what_the_proxy_says(debugged):
+    page = debugged(**PROXY, X_Request_ID="abc123")
+    assert "Proxy 127.0.0.1 " in page
+    assert "Client address 198.51.100.7 X-Forwarded-For: 198.51.100.7; trusted hops: 1 " in page
+    assert "Scheme https " in page
+    assert "Host good.example " in page
+    assert "Request id abc123 from X-Request-ID" in page
+    assert "Check" not in page
+
+
+def test_front_page_doubts_a_missing_proxy(debugged):
+    page = debugged()
+    assert "Client address 127.0.0.1 X-Forwarded-For: none; trusted hops: 1 Check: " in page
+    assert "set FORWARDED_FOR_HOPS to 0" in page
+    assert page.count("Check: ") == 3
+    hops = [f"FORWARDED_{about}_HOPS" for about in ("FOR", "PROTO", "HOST")]
+    assert "Check: " not in debugged(dict.fromkeys(hops, "0"))
+
+
+def test_front_page_doubts_a_proxy_too_many(debugged):
+    page = debugged(**PROXY | {"X_Forwarded_For": "198.51.100.7, 203.0.113.5"})
+    assert "Client address 203.0.113.5 " in page
+    assert "Check: More values than trusted hops." in page
+    assert "set FORWARDED_FOR_HOPS to 2." in page
+
+
+def test_front_page_escapes_what_it_shows(debugged):
+    assert "&lt;script&gt;" in debugged(X_Forwarded_For="<script>")
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])

@@ -1,0 +1,126 @@
+"""The front page in a real browser, behind each proxy: in production, and in development."""
+
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, Response
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import FACTS, PROXIES, SERVERS, Pair
+
+# The first server, whose files are the smallest; what it is changes nothing here.
+PAIRS = [Pair(SERVERS[0], proxy) for proxy in PROXIES]
+DEBUGGED = """
+services:
+  app:
+    environment:
+      FLASK_DEBUG: ${FLASK_DEBUG:-0}
+"""
+SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
+SCHEMES = ["light", "dark"]
+LOOKS = list(product(SIZES, SCHEMES))
+# Each size and each scheme once.
+some_looks = pytest.mark.parametrize("page", LOOKS[1:3], indirect=True, ids="-".join)
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=str)
+def stack(request: pytest.FixtureRequest, start) -> Iterator[Stack]:
+    with start(request.param, DEBUGGED) as stack:
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def debugged(stack: Stack) -> Iterator[Stack]:
+    """The stack in Flask's debug mode; the tests of it come last."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("FLASK_DEBUG", "1")
+        restart(stack)
+        yield stack
+
+
+def restart(stack: Stack) -> None:
+    """Give the application the environment's settings, and wait until the proxy has found it."""
+    stack.compose("up --wait --no-build --no-deps app")
+    wait_until(lambda: stack.get("/").status_code == 200, timeout=10)
+
+
+@pytest.fixture(params=LOOKS, ids="-".join)
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
+    """An empty page of a screen and a colour scheme; whatever goes wrong in it fails the test."""
+    size, scheme = request.param
+    troubles = []
+    with browser.new_context(viewport=SIZES[size], color_scheme=scheme) as context:
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("requestfailed", lambda request: troubles.append(request.url))
+        yield page
+    assert troubles == []
+
+
+def look(page: Page, stack: Stack, picture: Path) -> Response:
+    """Open the front page, take a picture of it, and check what holds for every look of it."""
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    answer = page.goto(f"{stack.url}/", wait_until="networkidle")
+    page.screenshot(path=picture, full_page=True)
+    assert answer.status == 200
+    assert len(asked) >= 2, "with its style"
+    assert all(url.startswith(f"{stack.url}/") for url in asked), "nothing comes from elsewhere"
+    assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "too wide"
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
+    assert (int(red) < 64) == dark, "not in the scheme that was asked for"
+    report = Axe().run(page)
+    assert report.violations_count == 0, report.generate_report()
+    return answer
+
+
+@some_looks
+def test_in_production_it_gives_nothing_away(stack: Stack, page: Page, tmp_path: Path):
+    look(page, stack, tmp_path / "page.png")
+    lines = page.locator("body").inner_text().split("\n")
+    assert [line for line in lines if line] == [FACTS["project_name"], FACTS["description"]]
+
+
+def test_in_development_it_shows_what_the_application_sees(
+    debugged: Stack, page: Page, tmp_path: Path
+):
+    answer = look(page, debugged, tmp_path / "page.png")
+    shown = dict(
+        zip(
+            page.locator("dt").all_inner_texts(),
+            page.locator("dt + dd").all_inner_texts(),
+            strict=True,
+        )
+    )
+    name = f"{debugged.name}_default"
+    (network,) = debugged.docker.networks.get(name).attrs["IPAM"]["Config"]
+    proxy = debugged.container("proxy").attrs["NetworkSettings"]["Networks"][name]
+    request_id = answer.headers["x-request-id"]
+    assert debugged.pair.server in shown.pop("Server").lower()
+    assert shown == {
+        "Proxy": proxy["IPAddress"],
+        "Client address": network["Gateway"],
+        "Scheme": "http",
+        "Host": f"127.0.0.1:{debugged.port}",
+        "Path prefix": "/",
+        "Request id": request_id,
+    }
+    for service in ("app", "proxy"):
+        assert debugged.logged(service, request_id)
+    assert page.get_by_text("Check:").count() == 0
+
+
+@some_looks
+def test_a_wrong_setting_is_seen(debugged: Stack, page: Page, tmp_path: Path):
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("FORWARDED_FOR_HOPS", "2")
+        restart(debugged)
+    look(page, debugged, tmp_path / "page.png")
+    doubt = page.locator("dd.doubt")
+    assert doubt.is_visible()
+    assert "set FORWARDED_FOR_HOPS to 1" in doubt.inner_text()

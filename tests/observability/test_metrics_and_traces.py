@@ -1,0 +1,141 @@
+"""Metrics and traces: exact on every server, over all its processes, and for the inside alone."""
+
+import base64
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+import yaml
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import (
+    OPTIONS,
+    PROXIES,
+    PYTHON_VERSIONS,
+    SERVERS,
+    Pair,
+    base_images,
+)
+
+# Each server once, behind the proxies in turn.
+PAIRS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS)]
+# Three that have little in common are traced too: it takes many packages.
+TRACED = PAIRS[::3]
+# A collector of traces is a program that writes down what it is sent.
+COLLECT = """
+import base64, http.server as h
+class Collector(h.BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        print(self.path, base64.b64encode(body).decode(), flush=True)
+        self.send_response(200)
+        self.end_headers()
+h.ThreadingHTTPServer(('', 4318), Collector).serve_forever()
+"""
+(PYTHON,) = base_images(PYTHON_VERSIONS[:1], [])
+SETTINGS = yaml.safe_dump(
+    {
+        "services": {
+            "app": {
+                "environment": {
+                    "WEB_CONCURRENCY": 4,
+                    # So often that workers come and go while they are counted on.
+                    "MAX_REQUESTS": 150,
+                    "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
+                    # Milliseconds that spans wait for others.
+                    "OTEL_BSP_SCHEDULE_DELAY": 200,
+                },
+                "depends_on": ["collector"],
+            },
+            "collector": {"image": PYTHON, "init": True, "command": ["python", "-c", COLLECT]},
+        }
+    }
+)
+CLIENTS, EACH = 8, 125
+ASK = (
+    "import urllib.request as r; print(r.urlopen('http://127.0.0.1:8000/metrics').read().decode())"
+)
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids=str)
+def stack(request: pytest.FixtureRequest, start) -> Iterator[Stack]:
+    options = OPTIONS if request.param in TRACED else {"metrics": OPTIONS["metrics"]}
+    with start(request.param, SETTINGS, **options) as stack:
+        yield stack
+
+
+def counted(stack: Stack, **labels: str) -> float:
+    """Ask inside, as Prometheus does, how many requests with these labels there were."""
+    done = stack.container("app").exec_run(["python", "-c", ASK])
+    page = done.output.decode()
+    assert done.exit_code == 0, page
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(page)
+        for sample in family.samples
+        if sample.name == "http_request_duration_seconds_count"
+        and labels.items() <= sample.labels.items()
+    )
+
+
+def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
+    """Return the name and the texts of each span that the collector got."""
+    found = []
+    for line in stack.container("collector").logs(stderr=False).decode().splitlines():
+        path, body = line.split()
+        assert path == "/v1/traces"
+        for resource in ExportTraceServiceRequest.FromString(base64.b64decode(body)).resource_spans:
+            service = {each.key: each.value.string_value for each in resource.resource.attributes}
+            assert service["service.name"] == stack.folder.name
+            found += [
+                (span.name, {each.key: each.value.string_value for each in span.attributes})
+                for scope in resource.scope_spans
+                for span in scope.spans
+            ]
+    return found
+
+
+@pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
+def test_each_request_is_traced_once_by_its_id(stack: Stack):
+    """From every process: each sends its own spans."""
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        answers = list(pool.map(lambda _: stack.get("/nothing-here"), range(5 * CLIENTS)))
+    ids = [answer.headers["X-Request-ID"] for answer in answers]
+
+    def traced() -> Counter[str]:
+        return Counter(about.get("request.id") for _, about in spans(stack))
+
+    wait_until(lambda: set(ids) <= set(traced()), timeout=10, told=lambda: str(traced()))
+    assert {traced()[request_id] for request_id in ids} == {1}
+    assert not any("/health" in name for name, _ in spans(stack))
+
+
+def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):
+    def client(_: int) -> list[int]:
+        with requests.Session() as session:
+            return [session.get(stack.url, timeout=15).status_code for _ in range(EACH)]
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        statuses = [status for each in pool.map(client, range(CLIENTS)) for status in each]
+    assert statuses == [200] * CLIENTS * EACH
+    # Whichever worker answers, and however often.
+    for _ in range(5):
+        assert counted(stack, method="GET", route="/", status="200") == 1000
+
+
+@pytest.mark.parametrize(
+    "path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?a=b"]
+)
+def test_they_are_not_public(stack: Stack, path: str):
+    """Whatever a client does to lose the proxy's marks."""
+    url = requests.Request("GET", stack.url + path).prepare()
+    url.url = stack.url + path
+    for connection in ("keep-alive", "close, X-Forwarded-For"):
+        url.headers["Connection"] = connection
+        answer = stack.session.send(url, timeout=15, allow_redirects=False)
+        assert answer.status_code in (308, 404)
+        assert "http_request" not in answer.text

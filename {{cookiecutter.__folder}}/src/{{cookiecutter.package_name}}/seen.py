@@ -1,0 +1,58 @@
+"""What the application sees of a request, and of whom: for the front page, in development."""
+
+from typing import NamedTuple
+
+from flask import current_app, g, request
+
+
+class Fact(NamedTuple):
+    """One thing that is seen, where it comes from, and what is strange about that, if anything."""
+
+    name: str
+    value: str
+    source: str
+    doubt: str = ""
+
+
+def facts() -> list[Fact]:
+    """Return what the application sees of the current request."""
+    peer = request.environ["werkzeug.proxy_fix.orig"]["REMOTE_ADDR"]
+    given = request.headers.get("X-Request-ID") == g.request_id
+    config = current_app.config
+    return [
+        Fact(
+            "Server",
+            request.environ.get("SERVER_SOFTWARE") or "says no name",
+            f"the image runs {config['SERVED_BY']}",
+        ),
+        Fact("Proxy", peer, f"who connects to the server; it should be {config['BEHIND']}"),
+        _told("Client address", request.remote_addr or "unknown", "For"),
+        _told("Scheme", request.scheme, "Proto"),
+        _told("Host", request.host, "Host"),
+        _told("Path prefix", request.root_path or "/", "Prefix"),
+        Fact(
+            "Request id",
+            g.request_id,
+            "from X-Request-ID" if given else "made here: no proxy gave a good one",
+        ),
+    ]
+
+
+def _told(name: str, value: str, about: str) -> Fact:
+    """Return a fact that proxies tell in a header, compared with how many of them are trusted."""
+    header, setting = f"X-Forwarded-{about}", f"FORWARDED_{about.upper()}_HOPS"
+    text = request.headers.get(header, "")
+    found, trusted = len(text.split(",")) if text else 0, current_app.config[setting]
+    doubt = ""
+    if found < trusted:
+        doubt = (
+            "Fewer values than trusted hops, so none is believed. Ask through "
+            f"{current_app.config['BEHIND']}, or set {setting} to {found}."
+        )
+    elif found > trusted:
+        doubt = (
+            "More values than trusted hops. If proxies of yours added them all, set "
+            f"{setting} to {found}."
+        )
+    source = f"{header}: {text or 'none'}; trusted hops: {trusted}"
+    return Fact(name, value, source, doubt)
