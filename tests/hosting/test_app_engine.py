@@ -22,7 +22,7 @@ from tests.harness.template import FACTS, SERVERS, generate
 
 from . import contract
 from .balancer import APPENDS_AND_ADDS_ITSELF, balancer
-from .conftest import EACH_SERVER, PACKAGE, Built
+from .conftest import BY_ANOTHER_SIGNAL, EACH_SERVER, PACKAGE, Built
 from .instance import probe_views
 from .runtime import add_probe, container, install, network, served, stop_in_the_midst
 from .stand_ins import Followed, follow
@@ -228,7 +228,7 @@ def test_the_standard_environment(
         check(docker_client, app, port, inside, "/health/live")
 
 
-@pytest.mark.pairs(EACH_SERVER)
+@pytest.mark.pairs([*EACH_SERVER, *BY_ANOTHER_SIGNAL])
 def test_the_flexible_environment(
     docker_client: docker.DockerClient, built: Built, followed: Followed
 ):

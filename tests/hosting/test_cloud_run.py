@@ -12,11 +12,11 @@ import docker
 import pytest
 import yaml
 
-from tests.harness.template import PROXIES, generate
+from tests.harness.template import generate
 
 from . import contract
 from .balancer import APPENDS, OVERWRITES, balancer
-from .conftest import PACKAGE, PAIRS_TRIED, Built
+from .conftest import BY_ANOTHER_SIGNAL, EACH_SERVER, PACKAGE, Built
 from .instance import Instance, instance, probe_views
 from .schemas import cloud_run_service, problems
 from .stand_ins import Followed, follow
@@ -214,7 +214,7 @@ def test_sigterm_loses_no_request(running: Instance):
     running.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
 
 
-@pytest.mark.pairs(PAIRS_TRIED[:: len(PROXIES)])
+@pytest.mark.pairs([*EACH_SERVER, *BY_ANOTHER_SIGNAL])
 def test_the_application_alone(docker_client: docker.DockerClient, built: Built):
     """What it does without the proxy: where clients are and what they asked for stays right."""
     file = built.project / "deploy" / "cloud-run" / "app-only.yaml"
