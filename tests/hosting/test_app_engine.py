@@ -23,9 +23,16 @@ from tests.harness.template import FACTS, SERVERS, generate
 from . import contract
 from .balancer import APPENDS_AND_ADDS_ITSELF, balancer
 from .conftest import BY_ANOTHER_SIGNAL, EACH_SERVER, PACKAGE, Built
-from .instance import probe_views
-from .runtime import add_probe, container, install, network, served, stop_in_the_midst
-from .stand_ins import Followed, follow
+from .page import Followed, follow
+from .runtime import (
+    add_probe,
+    container,
+    install,
+    network,
+    probe_views,
+    served,
+    stop_in_the_midst,
+)
 
 # Google's parser needs older packages than the tests do, so that it has an environment of its own.
 PARSER = ("appengine-python-standard==3.1.0", "setuptools<81")

@@ -18,8 +18,8 @@ from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES
 from tests.hosting import contract
 from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
-from tests.hosting.instance import probe_views
-from tests.hosting.section import follow
+from tests.hosting.page import follow
+from tests.hosting.runtime import probe_views
 
 # Whoever makes or leaves a swarm takes the names of all other containers away for half a minute.
 pytestmark = pytest.mark.alone
@@ -29,7 +29,6 @@ UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROX
 OURS = {"made-by": "tests/hosting/test_swarm.py"}
 # Cannot be reached, so the engine's own images are used.
 REGISTRY = "registry.example.com/"
-PUSH = r"docker push "
 
 
 def free_port() -> int:
@@ -60,10 +59,10 @@ class Service:
     def stack_file(self) -> Path:
         return self.project / "deploy" / "swarm" / "stack.yaml"
 
-    def follow(self, heading: str, *, without: str = "") -> str:
+    def follow(self, heading: str) -> None:
         """Follow the page's commands under a heading."""
         page = self.stack_file.with_name("README.md")
-        return follow(page, heading, folder=self.project, without=without)
+        follow(page, self.project, self.project.with_name("programs"), heading=heading)
 
     def commit(self) -> None:
         """Make a commit of everything, as a release does."""
@@ -74,7 +73,7 @@ class Service:
     def release(self) -> None:
         """Commit, and follow the page."""
         self.commit()
-        self.follow("Release", without=PUSH)
+        self.follow("Release")
 
     def change(self, change: Callable[[dict], None]) -> None:
         """Change the stack file."""
