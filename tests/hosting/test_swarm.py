@@ -201,18 +201,31 @@ def test_containers_are_hardened(service: Service):
 
 
 @pytest.mark.pairs(UPDATED)
-def test_updates_lose_no_request(service: Service, record_property: Callable[[str, object], None]):
+def test_updates_lose_no_request(
+    request: pytest.FixtureRequest,
+    service: Service,
+    record_property: Callable[[str, object], None],
+):
     """Two that succeed, and one that fails and is undone, under load."""
     proxy, app = service.attributes("proxy"), service.attributes("app")
+    wanted = request.config.getoption("swarm_requests")
     with load(f"{service.url}/probe/work/0.01/", most=100_000) as running:
-        for _ in range(2):
+
+        def await_part(updates: int) -> None:
+            """Wait until a third of the wanted requests was sent for each update."""
+            part = wanted * updates / 3
+            wait_until(lambda: len(running.outcomes) >= part, timeout=10 + wanted / 20)
+
+        for number in range(2):
             service.release()
             before, app = app, service.attributes("app")
             assert app["Spec"]["TaskTemplate"] != before["Spec"]["TaskTemplate"]
             service.await_update("completed")
+            await_part(number + 1)
         refuse_to_start(service)
         service.release()
         service.await_update("rollback_completed")
+        await_part(3)
         answered = running.count(200)
         wait_until(lambda: running.count(200) > answered + 20, timeout=10)
     failed = [outcome for outcome in running.outcomes if outcome.status != 200]
