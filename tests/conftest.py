@@ -19,6 +19,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=int,
         help="break the generated projects in this way: a place in tests/pairs/mutations.py",
     )
+    parser.addoption(
+        "--swarm-requests",
+        type=int,
+        default=0,
+        help="send at least so many requests during the updates of tests/hosting/test_swarm.py",
+    )
 
 
 @pytest.hookimpl(optionalhook=True)

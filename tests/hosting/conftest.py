@@ -9,13 +9,19 @@ import docker
 import pytest
 
 from tests.harness.stack import run
-from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
 
 # Three servers that have little in common, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
 # Where the proxy makes no difference: each of these servers once.
 EACH_SERVER = [
     Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])
+]
+# Servers that finish on another signal than SIGTERM, which is the one that platforms send.
+BY_ANOTHER_SIGNAL = [
+    Pair(server, PROXIES[0])
+    for server in SERVERS
+    if FACTS["_servers"][server]["stop_signal"] != "SIGTERM"
 ]
 PACKAGE = "probed"
 # The views that are laid over the application.

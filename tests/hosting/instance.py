@@ -1,40 +1,33 @@
 """One instance of a service in small: containers that share their network, as sidecars do."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from uuid import uuid4
+from contextlib import ExitStack, contextmanager
 
 import docker
 import requests
 from docker.models.containers import Container
 
-from tests.harness.load import ask
 from tests.harness.stack import wait_until
 
+from . import gvisor
 from .balancer import IMAGE, balancer
-from .conftest import PROBE
+from .runtime import container, network, stop_in_the_midst
 
 PORTS = (8000, 8080)
-
-
-def probe_views(package: str) -> dict[str, dict[str, str]]:
-    """Return the volumes that add the probe's views to the application's image."""
-    places = {
-        "probe.py": "/app/src/probe.py",
-        "recorder.py": "/app/src/recorder.py",
-        "wsgi.py": f"/app/src/{package}/wsgi.py",
-    }
-    return {str(PROBE / name): {"bind": place, "mode": "ro"} for name, place in places.items()}
 
 
 class Instance:
     """The containers of an instance, and the network interfaces that they share."""
 
-    def __init__(self, client: docker.DockerClient, network: str, holder: Container) -> None:
+    def __init__(
+        self, client: docker.DockerClient, network: str, holder: Container, *, under_gvisor: bool
+    ) -> None:
         self.client = client
         self.network = network
         self.holder = holder
+        self.under_gvisor = under_gvisor
+        # Ends and removes what was started.
+        self.started = ExitStack()
         self.containers: dict[str, Container] = {}
 
     def start(
@@ -49,16 +42,14 @@ class Instance:
 
         That is stricter than the platforms, which let a container write to its own file system.
         """
-        self.containers[name] = self.client.containers.run(
-            image,
-            detach=True,
-            network_mode=f"container:{self.holder.id}",
-            environment=environment,
-            read_only=True,
-            tmpfs={"/tmp": ""},  # noqa: S108 # the container's own
-            mem_limit=memory,
-            volumes=volumes,
-        )
+        arguments = {"environment": environment, "volumes": volumes, "mem_limit": memory}
+        arguments["network_mode"] = f"container:{self.holder.id}"
+        if self.under_gvisor:
+            running = gvisor.guest(self.client, image, **arguments)
+        else:
+            tmpfs = {"/tmp": ""}  # noqa: S108 # the container's own
+            running = container(self.client, image, read_only=True, tmpfs=tmpfs, **arguments)
+        self.containers[name] = self.started.enter_context(running)
 
     def address(self, port: int) -> str:
         """Return where the network sees one of the ports."""
@@ -80,8 +71,8 @@ class Instance:
 
     def logs(self, name: str = "") -> str:
         """Return what all containers have logged, or one of them."""
-        containers = [self.containers[name]] if name else self.containers.values()
-        return "\n".join(container.logs().decode() for container in containers)
+        wanted = [self.containers[name]] if name else self.containers.values()
+        return "\n".join(running.logs().decode() for running in wanted)
 
     def stop(self, *, seconds: float) -> dict[str, int]:
         """Send SIGTERM to all containers at once; return their statuses once all have ended.
@@ -89,12 +80,12 @@ class Instance:
         Whatever their images ask for: the platforms say SIGTERM. Fails where one is still there
         after so many seconds, when the platform would kill it.
         """
-        for container in self.containers.values():
-            container.kill("SIGTERM")
+        for running in self.containers.values():
+            running.kill("SIGTERM")
 
         def ended() -> dict[str, int]:
-            for container in self.containers.values():
-                container.reload()
+            for running in self.containers.values():
+                running.reload()
             states = {name: found.attrs["State"] for name, found in self.containers.items()}
             if any(state["Running"] for state in states.values()):
                 return {}
@@ -103,50 +94,38 @@ class Instance:
         return wait_until(ended, timeout=seconds, told=self.logs)
 
     def stop_in_the_midst(self, port: int, forwarded_for: str, *, seconds: float) -> None:
-        """Stop while two requests are worked on: both are answered whole, and all ends with 0."""
+        """Stop while requests are worked on: they are answered whole, and all ends with 0."""
         upstream = self.address(port)
-        with (
-            balancer(self.client, upstream, forwarded_for, network=self.network) as url,
-            ThreadPoolExecutor() as pool,
-        ):
-            names = ["a", "b"]
-            asked = [
-                pool.submit(ask, f"{url}/probe/{view}/2.5/{name}")
-                for view, name in zip(["work", "drip"], names, strict=True)
-            ]
-            wait_until(
-                lambda: all(f"began {name}" in self.logs("app") for name in names), timeout=10
+        with balancer(self.client, upstream, forwarded_for, network=self.network) as url:
+            stop_in_the_midst(
+                url,
+                self.logs,
+                lambda: list(self.stop(seconds=seconds).values()),
+                seconds=2.5,
             )
-            statuses = self.stop(seconds=seconds)
-            outcomes = [request.result() for request in asked]
-        for outcome in outcomes:
-            assert (outcome.status, outcome.cut) == (200, False), self.logs()
-            assert outcome.text == f"{outcome.name}\n" * 1000
-        assert set(statuses.values()) == {0}, self.logs()
 
 
 @contextmanager
-def instance(client: docker.DockerClient) -> Iterator[Instance]:
+def instance(client: docker.DockerClient, *, under_gvisor: bool = False) -> Iterator[Instance]:
     """Yield an instance without containers, and remove whatever was started in it."""
-    network = client.networks.create(f"instance-{uuid4().hex[:12]}")
-    holder = client.containers.run(
-        IMAGE,
-        ["sleep", "infinity"],
-        entrypoint="",
-        detach=True,
-        network=network.name,
-        ports={f"{port}/tcp": ("127.0.0.1", 0) for port in PORTS},
-    )
-    found = Instance(client, network.name, holder)
-    try:
+    ports = {f"{port}/tcp": ("127.0.0.1", 0) for port in PORTS}
+    with (
+        network(client) as inside,
+        container(
+            client,
+            IMAGE,
+            command=["sleep", "infinity"],
+            entrypoint="",
+            network=inside,
+            ports=ports,
+        ) as holder,
+    ):
+        found = Instance(client, inside, holder, under_gvisor=under_gvisor)
 
         def published() -> bool:
             holder.reload()
-            return all(holder.ports.get(f"{port}/tcp") for port in PORTS)
+            return all(holder.ports.get(port) for port in ports)
 
         wait_until(published, timeout=10)
-        yield found
-    finally:
-        for container in (*found.containers.values(), holder):
-            container.remove(force=True)
-        network.remove()
+        with found.started:
+            yield found

@@ -1,11 +1,12 @@
-"""A platform's own Python in small: it installs a bundle's requirements and runs its command."""
+"""What platforms do in small: containers run, a bundle served by the platform's Python, a stop."""
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import docker
@@ -14,16 +15,32 @@ from docker.models.containers import Container
 from tests.harness.load import ask
 from tests.harness.stack import run, wait_until
 
-from .instance import PROBE
+from .conftest import PROBE
+
+# Nobody: platforms run things as whom they like.
+USER = "10001:10001"
 
 DOCKERFILE = """
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE}
+ARG VIRTUAL_ENV
+RUN python -m venv ${VIRTUAL_ENV}
+ENV PATH=${VIRTUAL_ENV}/bin:$PATH
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \\
     if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \\
-    && pip install --quiet --root-user-action=ignore --requirement requirements.txt
+    && pip install --quiet --requirement requirements.txt
 """
+
+
+def probe_views(package: str) -> dict[str, dict[str, str]]:
+    """Return the volumes that add the probe's views to the application's image."""
+    places = {
+        "probe.py": "/app/src/probe.py",
+        "recorder.py": "/app/src/recorder.py",
+        "wsgi.py": f"/app/src/{package}/wsgi.py",
+    }
+    return {str(PROBE / name): {"bind": place, "mode": "ro"} for name, place in places.items()}
 
 
 def add_probe(bundle: Path, package: str) -> None:
@@ -32,13 +49,16 @@ def add_probe(bundle: Path, package: str) -> None:
         shutil.copy(PROBE / name, bundle / "src" / place / name)
 
 
-def install(bundle: Path, python_version: str, tag: str) -> None:
+def install(bundle: Path, python_version: str, tag: str, *, virtual_env: str = "/opt/venv") -> None:
     """Make an image of a Python with what the bundle's requirements.txt lists, and nothing else."""
     dockerfile = bundle.with_name(f"{bundle.name}.Dockerfile")
     dockerfile.write_text(DOCKERFILE, encoding="utf-8")
-    argument = f"PYTHON_IMAGE=python:{python_version}-slim-trixie"
+    arguments = [
+        *("--build-arg", f"PYTHON_IMAGE=python:{python_version}-slim-trixie"),
+        *("--build-arg", f"VIRTUAL_ENV={virtual_env}"),
+    ]
     secret = f"id=ca_bundle,src={os.environ.get('CA_BUNDLE', '/dev/null')}"
-    command = ["docker", "build", "--tag", tag, "--build-arg", argument, "--secret", secret]
+    command = ["docker", "build", "--tag", tag, *arguments, "--secret", secret]
     run([*command, "--file", dockerfile, "."], cwd=bundle)
 
 
@@ -73,10 +93,12 @@ def served(
     *,
     memory: str,
     network: str,
+    volumes: Mapping[str, dict[str, str]] = MappingProxyType({}),
 ) -> Iterator[Container]:
     """Run a command line in ``place``, where the bundle lies; only /tmp is writable.
 
-    The shell is Bash, as it is on the platforms: the command replaces it.
+    The shell is Bash, as it is on the platforms: the command replaces it. ``volumes`` are what
+    there is besides.
     """
     with container(
         client,
@@ -85,9 +107,9 @@ def served(
         init=True,
         network=network,
         working_dir=place,
-        volumes={str(bundle): {"bind": place, "mode": "ro"}},
+        volumes={str(bundle): {"bind": place, "mode": "ro"}, **volumes},
         environment=environment,
-        user="10001:10001",
+        user=USER,
         read_only=True,
         tmpfs={"/tmp": ""},  # noqa: S108 # the container's own
         mem_limit=memory,

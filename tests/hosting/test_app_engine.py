@@ -8,8 +8,9 @@ import json
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import docker
@@ -20,12 +21,18 @@ from docker.models.containers import Container
 from tests.harness.stack import run, wait_until
 from tests.harness.template import FACTS, SERVERS, generate
 
-from . import contract
+from . import contract, gvisor
 from .balancer import APPENDS_AND_ADDS_ITSELF, balancer
-from .conftest import EACH_SERVER, PACKAGE, Built
-from .instance import probe_views
-from .runtime import add_probe, container, install, network, served, stop_in_the_midst
-from .stand_ins import Followed, follow
+from .conftest import BY_ANOTHER_SIGNAL, EACH_SERVER, PACKAGE, Built
+from .page import Followed, follow
+from .runtime import (
+    add_probe,
+    container,
+    install,
+    network,
+    probe_views,
+    stop_in_the_midst,
+)
 
 # Google's parser needs older packages than the tests do, so that it has an environment of its own.
 PARSER = ("appengine-python-standard==3.1.0", "setuptools<81")
@@ -149,8 +156,15 @@ def environment(document: dict[str, Any], built: Built) -> dict[str, str]:
     return found
 
 
-def check(client: docker.DockerClient, app: Container, port: str, inside: str, ready: str) -> None:
-    """Ask the service as Google's front end does, then stop it while it works."""
+def check(
+    client: docker.DockerClient,
+    app: Container,
+    port: str,
+    inside: str,
+    ready: str,
+    static: Mapping[str, Path] = MappingProxyType({}),
+) -> None:
+    """Ask the service by Google's front end, which serves ``static``; stop it while it works."""
 
     def log() -> str:
         return app.logs().decode()
@@ -161,11 +175,14 @@ def check(client: docker.DockerClient, app: Container, port: str, inside: str, r
 
     app.reload()
     upstream = f"{app.attrs['NetworkSettings']['Networks'][inside]['IPAddress']}:{port}"
-    with balancer(client, upstream, APPENDS_AND_ADDS_ITSELF, network=inside) as url:
+    with balancer(client, upstream, APPENDS_AND_ADDS_ITSELF, network=inside, static=static) as url:
         wait_until(lambda: contract.get(url + ready).status_code == 200, timeout=30, told=log)
         contract.check_client_and_address(url)
         contract.check_health(url)
         contract.check_static_files(url)
+        # Whoever is not the application does not say what it was asked.
+        style = contract.get(f"{url}/static/style.css")
+        assert ("X-Probe-Path" in style.headers) == (not static)
         # Not every server reads chunks by itself, and what Google's front end does with them is not
         # documented.
         contract.check_bodies(url, chunked=False)
@@ -201,34 +218,36 @@ def runtime(built: Built, followed: Followed) -> Iterator[str]:
 def test_the_standard_environment(
     docker_client: docker.DockerClient, built: Built, followed: Followed, runtime: str
 ):
-    """The entry point, on a port that nobody knows before, within the memory of its class."""
+    """The entry point under gVisor, on a port that nobody knows before, in its class's memory.
+
+    Google's servers answer for the static files, from what was sent to them.
+    """
     bundle = followed.folder / "standard"
     document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))
-    # Google's servers answer for static files from this folder; here the application does.
-    static, *_ = document["handlers"]
-    assert static["url"] == "/static"
-    assert (bundle / static["static_dir"] / "style.css").is_file()
+    *static, rest = document["handlers"]
+    assert (rest["url"], rest["script"]) == ("/.*", "auto")
     add_probe(bundle, PACKAGE)
     # Closed to others on this machine; what arrives at Google's are the files.
     bundle.chmod(0o755)
     port = str(20_000 + secrets.randbelow(40_000))
     with (
         network(docker_client) as inside,
-        served(
+        gvisor.guest(
             docker_client,
             runtime,
-            bundle,
-            "/workspace",
-            document["entrypoint"],
-            environment(document, built) | {"PORT": port},
-            memory=f"{MEMORY[document['instance_class']]}m",
+            command=["bash", "-c", document["entrypoint"]],
+            working_dir="/workspace",
+            volumes={str(bundle): {"bind": "/workspace", "mode": "ro"}},
+            environment=environment(document, built) | {"PORT": port},
             network=inside,
+            mem_limit=f"{MEMORY[document['instance_class']]}m",
         ) as app,
     ):
-        check(docker_client, app, port, inside, "/health/live")
+        folders = {handler["url"]: bundle / handler["static_dir"] for handler in static}
+        check(docker_client, app, port, inside, "/health/live", folders)
 
 
-@pytest.mark.pairs(EACH_SERVER)
+@pytest.mark.pairs([*EACH_SERVER, *BY_ANOTHER_SIGNAL])
 def test_the_flexible_environment(
     docker_client: docker.DockerClient, built: Built, followed: Followed
 ):

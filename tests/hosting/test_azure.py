@@ -21,9 +21,10 @@ from tests.harness.template import generate
 from . import contract
 from .balancer import APPENDS_WITH_PORT, balancer
 from .conftest import PACKAGE, Built
-from .instance import Instance, instance, probe_views
+from .instance import Instance, instance
+from .page import Followed, follow
+from .runtime import probe_views
 from .schemas import Schema, azure_model, problems
-from .stand_ins import Followed, follow
 
 DIGEST = "sha256:" + "0" * 64
 # What az would say; the rest of its commands say nothing. Docker's are only written down: the

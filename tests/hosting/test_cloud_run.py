@@ -12,14 +12,15 @@ import docker
 import pytest
 import yaml
 
-from tests.harness.template import PROXIES, generate
+from tests.harness.template import generate
 
 from . import contract
 from .balancer import APPENDS, OVERWRITES, balancer
-from .conftest import PACKAGE, PAIRS_TRIED, Built
-from .instance import Instance, instance, probe_views
+from .conftest import BY_ANOTHER_SIGNAL, EACH_SERVER, PACKAGE, Built
+from .instance import Instance, instance
+from .page import Followed, follow
+from .runtime import probe_views
 from .schemas import cloud_run_service, problems
-from .stand_ins import Followed, follow
 
 FILES = ("service.yaml", "app-only.yaml")
 # From SIGTERM to SIGKILL.
@@ -214,12 +215,15 @@ def test_sigterm_loses_no_request(running: Instance):
     running.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
 
 
-@pytest.mark.pairs(PAIRS_TRIED[:: len(PROXIES)])
+@pytest.mark.pairs([*EACH_SERVER, *BY_ANOTHER_SIGNAL])
 def test_the_application_alone(docker_client: docker.DockerClient, built: Built):
-    """What it does without the proxy: where clients are and what they asked for stays right."""
+    """Without the proxy, and under gVisor: where clients are and what they asked for stays right.
+
+    Both containers together run without gVisor above, as in the second generation.
+    """
     file = built.project / "deploy" / "cloud-run" / "app-only.yaml"
     template = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]["template"]
-    with instance(docker_client) as alone:
+    with instance(docker_client, under_gvisor=True) as alone:
         launch(alone, built, template, "key")
         for forwarded_for in (OVERWRITES, APPENDS):
             upstream = alone.address(8080)

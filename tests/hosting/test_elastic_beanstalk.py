@@ -21,8 +21,8 @@ from tests.harness.template import FACTS, SERVERS, generate
 from . import contract
 from .balancer import APPENDS, balancer
 from .conftest import PACKAGE, Built
+from .page import follow
 from .runtime import add_probe, container, install, network, served, stop_in_the_midst
-from .stand_ins import follow
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
 # What the cloud's programs do; "$here" is a folder for the test. Creating an environment sends the

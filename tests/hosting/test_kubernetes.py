@@ -16,9 +16,9 @@ from tests.harness.stack import wait_until
 from tests.hosting import contract
 from tests.hosting.balancer import APPENDS, balancer
 from tests.hosting.conftest import PACKAGE, Built
-from tests.hosting.instance import probe_views
+from tests.hosting.page import follow
 from tests.hosting.pod import Manifest, Pod, kustomize, one, running
-from tests.hosting.section import follow
+from tests.hosting.runtime import network, probe_views
 
 OVERLAY = Path("deploy/kubernetes/overlays/production")
 
@@ -26,17 +26,19 @@ OVERLAY = Path("deploy/kubernetes/overlays/production")
 @pytest.fixture(scope="session")
 def manifests(built: Built, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
     """The production overlay, after the page's first commands."""
-    project = tmp_path_factory.mktemp("kubernetes") / built.project.name
+    folder = tmp_path_factory.mktemp("kubernetes")
+    project = folder / built.project.name
     shutil.copytree(built.project, project)
-    follow(project / "deploy/kubernetes/README.md", "Set up, once", folder=project)
+    page = project / "deploy/kubernetes/README.md"
+    follow(page, project, folder / "programs", heading="Set up, once")
     return kustomize(project / OVERLAY)
 
 
 @pytest.fixture(scope="session")
-def network(docker_client: docker.DockerClient) -> Iterator[str]:
-    network = docker_client.networks.create(f"pods-{uuid4().hex[:8]}")
-    yield network.name
-    network.remove()
+def pods(docker_client: docker.DockerClient) -> Iterator[str]:
+    """The network of the pods."""
+    with network(docker_client) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +46,7 @@ def make_pod(
     docker_client: docker.DockerClient,
     built: Built,
     manifests: list[Manifest],
-    network: str,
+    pods: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[], Pod]:
     """Return pods of the Deployment, with the probe's views laid over the application."""
@@ -59,7 +61,7 @@ def make_pod(
             manifests,
             images={container["image"]: local[container["name"]] for container in containers},
             folder=tmp_path_factory.mktemp("secrets"),
-            network=network,
+            network=pods,
             volumes={"app": volumes},
         )
 

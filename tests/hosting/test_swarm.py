@@ -18,8 +18,8 @@ from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES
 from tests.hosting import contract
 from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
-from tests.hosting.instance import probe_views
-from tests.hosting.section import follow
+from tests.hosting.page import follow
+from tests.hosting.runtime import probe_views
 
 # Whoever makes or leaves a swarm takes the names of all other containers away for half a minute.
 pytestmark = pytest.mark.alone
@@ -29,7 +29,6 @@ UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROX
 OURS = {"made-by": "tests/hosting/test_swarm.py"}
 # Cannot be reached, so the engine's own images are used.
 REGISTRY = "registry.example.com/"
-PUSH = r"docker push "
 
 
 def free_port() -> int:
@@ -60,10 +59,10 @@ class Service:
     def stack_file(self) -> Path:
         return self.project / "deploy" / "swarm" / "stack.yaml"
 
-    def follow(self, heading: str, *, without: str = "") -> str:
+    def follow(self, heading: str) -> None:
         """Follow the page's commands under a heading."""
         page = self.stack_file.with_name("README.md")
-        return follow(page, heading, folder=self.project, without=without)
+        follow(page, self.project, self.project.with_name("programs"), heading=heading)
 
     def commit(self) -> None:
         """Make a commit of everything, as a release does."""
@@ -74,7 +73,7 @@ class Service:
     def release(self) -> None:
         """Commit, and follow the page."""
         self.commit()
-        self.follow("Release", without=PUSH)
+        self.follow("Release")
 
     def change(self, change: Callable[[dict], None]) -> None:
         """Change the stack file."""
@@ -202,18 +201,31 @@ def test_containers_are_hardened(service: Service):
 
 
 @pytest.mark.pairs(UPDATED)
-def test_updates_lose_no_request(service: Service, record_property: Callable[[str, object], None]):
+def test_updates_lose_no_request(
+    request: pytest.FixtureRequest,
+    service: Service,
+    record_property: Callable[[str, object], None],
+):
     """Two that succeed, and one that fails and is undone, under load."""
     proxy, app = service.attributes("proxy"), service.attributes("app")
+    wanted = request.config.getoption("swarm_requests")
     with load(f"{service.url}/probe/work/0.01/", most=100_000) as running:
-        for _ in range(2):
+
+        def await_part(updates: int) -> None:
+            """Wait until a third of the wanted requests was sent for each update."""
+            part = wanted * updates / 3
+            wait_until(lambda: len(running.outcomes) >= part, timeout=10 + wanted / 20)
+
+        for number in range(2):
             service.release()
             before, app = app, service.attributes("app")
             assert app["Spec"]["TaskTemplate"] != before["Spec"]["TaskTemplate"]
             service.await_update("completed")
+            await_part(number + 1)
         refuse_to_start(service)
         service.release()
         service.await_update("rollback_completed")
+        await_part(3)
         answered = running.count(200)
         wait_until(lambda: running.count(200) > answered + 20, timeout=10)
     failed = [outcome for outcome in running.outcomes if outcome.status != 200]

@@ -71,3 +71,17 @@ def test_stop_under_load(restored: Stack, service: str, record_property: Record)
     assert {outcome.status for outcome in running.outcomes} <= {200, None, 502, 503}
     assert not any(outcome.cut for outcome in running.outcomes)
     assert set(exit_codes(restored, service or None).values()) == {0}
+
+
+def test_stop_while_starting(stack: Stack):
+    """A container that loads its application is not deaf: nobody has to kill it."""
+    name = f"{stack.name}-starting"
+    stack.compose(f"run --detach --no-deps --name {name} --env PROBE_LOADS_FOR=3 app")
+    container = stack.docker.containers.get(name)
+    try:
+        wait_until(lambda: "probe: loading" in container.logs().decode(), timeout=20)
+        container.stop(timeout=10)
+        container.reload()
+        assert container.attrs["State"]["ExitCode"] == 0, container.logs().decode()
+    finally:
+        container.remove(force=True)

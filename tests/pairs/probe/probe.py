@@ -14,6 +14,11 @@ from flask import Blueprint, Response, redirect, request, send_file, url_for
 
 blueprint = Blueprint("probe", __name__, url_prefix="/probe")
 
+# An application that takes its time to load.
+if seconds := os.environ.get("PROBE_LOADS_FOR"):
+    print("probe: loading", flush=True)
+    time.sleep(float(seconds))
+
 
 @blueprint.route("/request", methods=["GET", "POST"])
 def show() -> dict[str, object]:

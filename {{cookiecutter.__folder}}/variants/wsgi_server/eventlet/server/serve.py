@@ -19,9 +19,13 @@ logging.disable(logging.NOTSET)
 
 import os
 import signal
+import sys
 
 import eventlet.wsgi
 from eventlet.hubs import trampoline
+
+# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app
 

@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import signal
+import sys
 from collections.abc import Iterable
 from itertools import takewhile
 from threading import Event
@@ -15,8 +17,11 @@ from hypercorn.config import Config
 from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
 from werkzeug.wsgi import ClosingIterator
 
-from {{ cookiecutter.package_name }} import logs
-from {{ cookiecutter.package_name }}.wsgi import app
+# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+from {{ cookiecutter.package_name }} import logs  # noqa: E402
+from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 
 config = Config()
 config.bind = [f"0.0.0.0:{os.environ['PORT']}"]

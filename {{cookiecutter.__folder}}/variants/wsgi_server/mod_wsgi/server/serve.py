@@ -6,12 +6,15 @@ container instead, with the reason in the log and a status other than 0.
 
 import os
 import shutil
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
 from mod_wsgi.express.platform import MOD_WSGI_SO
 
+# There is nothing to finish until httpd serves, and Python by itself would ignore its stop signal.
+signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 
 os.environ.update(

@@ -6,12 +6,16 @@ process ignores SIGTERM; so the loop is run here, by Waitress's public parts.
 
 import os
 import signal
+import sys
 import time
 
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 
-from {{ cookiecutter.package_name }}.wsgi import app
+# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+
+from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 
 # Waitress keeps its listener, its wake-up pipe and every client connection in this map.
 connections: dict[int, wasyncore.dispatcher] = {}

@@ -4,7 +4,10 @@ import os
 import shlex
 import shutil
 import subprocess
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from markdown_it import MarkdownIt
 
@@ -21,10 +24,19 @@ esac
 """
 
 
-def commands(page: Path) -> str:
-    """Return what stands in the page's console blocks."""
-    tokens = MarkdownIt().parse(page.read_text(encoding="utf-8"))
-    return "\n".join(token.content for token in tokens if token.info == "console")
+def commands(page: Path, heading: str | None) -> str:
+    """Return what stands in the page's console blocks, of all or under one heading.
+
+    Blocks of another kind are for the reader to adapt.
+    """
+    found, under = [], None
+    for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
+        if before.type == "heading_open":
+            under = token.content
+        elif token.info == "console" and heading in (None, under):
+            found.append(token.content)
+    assert found, f"{page} has no commands under {heading!r}"
+    return "\n".join(found)
 
 
 class Followed:
@@ -45,23 +57,31 @@ class Followed:
 
 
 def follow(
-    page: Path, project: Path, folder: Path, answers: dict[str, dict[str, str]], **variables: str
+    page: Path,
+    project: Path,
+    folder: Path,
+    answers: Mapping[str, dict[str, str]] = MappingProxyType({}),
+    *,
+    heading: str | None = None,
+    **variables: str,
 ) -> Followed:
     """Run the page's commands in the project's folder, one after the other in one shell.
 
-    ``answers`` has a stand-in for each program: shell patterns of arguments, and what it does then.
-    Docker is Docker, but for what talks to a registry.
+    All of them, or those under one heading. ``answers`` has a stand-in for each program, to be laid
+    into ``folder``: shell patterns of arguments, and what it does then. Docker is Docker, but for
+    what talks to a registry.
     """
     docker = shutil.which("docker")
-    programs = {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}} | answers
-    folder.mkdir()
+    programs = {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}, **answers}
+    folder.mkdir(exist_ok=True)
+    (folder / "calls").touch()
     for name, cases in programs.items():
         lines = [f"    {pattern}) {action} ;;" for pattern, action in cases.items()]
         file = folder / name
         file.write_text(STAND_IN.replace("ANSWERS", "\n".join(lines)), encoding="utf-8")
         file.chmod(0o755)
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands(page)],
+        ["bash", "-euxo", "pipefail", "-c", commands(page, heading)],
         cwd=project,
         env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"} | variables,
         capture_output=True,

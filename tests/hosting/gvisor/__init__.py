@@ -1,0 +1,77 @@
+"""Containers under gVisor, as App Engine and Cloud Run's first generation run them.
+
+Its runtime, runsc, runs in a privileged container of any Docker engine, from an image that holds it
+and the guest's files. gVisor's own network stack cannot be had there: the guest has the network of
+that container. https://gvisor.dev/docs/
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import docker
+from docker.models.containers import Container
+
+from tests.harness.stack import run
+from tests.harness.template import PYTHON_VERSIONS, base_images
+
+from ..runtime import USER, container
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def guest(
+    client: docker.DockerClient,
+    image: str,
+    *,
+    environment: dict[str, str],
+    volumes: dict[str, dict[str, str]],
+    command: Sequence[str] = (),
+    working_dir: str = "",
+    **arguments,
+) -> Iterator[Container]:
+    """Run an image under gVisor, with nothing to write to but memory; remove what that took.
+
+    What happens to the container that it yields happens to the guest: its log, SIGTERM, its end.
+    """
+    tag = f"{image}:under-gvisor"
+    (base,) = base_images(PYTHON_VERSIONS[:1], [])
+    given = ["--build-arg", f"BASE={base}", "--build-arg", f"GUEST={image}"]
+    run(["docker", "build", "--tag", tag, *given, "."], cwd=HERE)
+    own = client.images.get(image).attrs["Config"]
+    user, group = (own["User"] or USER).split(":")
+    memory = {"type": "tmpfs", "source": "tmpfs", "options": ["mode=1777"]}
+    bundle = {
+        "ociVersion": "1.0.0",
+        "process": {
+            "user": {"uid": int(user), "gid": int(group)},
+            "args": list(command) or own["Entrypoint"] + own["Cmd"],
+            "cwd": working_dir or own["WorkingDir"],
+            "env": own["Env"] + [f"{name}={value}" for name, value in environment.items()],
+        },
+        "root": {"path": "rootfs", "readonly": True},
+        "mounts": [
+            {"destination": "/proc", "type": "proc", "source": "proc"},
+            {"destination": "/tmp"} | memory,  # noqa: S108 # the guest's own
+            {"destination": "/dev/shm"} | memory,  # noqa: S108
+        ],
+        "linux": {"namespaces": [{"type": kind} for kind in ("pid", "ipc", "uts", "mount")]},
+    }
+    mounted = {
+        source: mount | {"bind": f"/bundle/rootfs{mount['bind']}"}
+        for source, mount in volumes.items()
+    }
+    try:
+        with container(
+            client,
+            tag,
+            privileged=True,
+            environment={"BUNDLE": json.dumps(bundle)},
+            volumes=mounted,
+            **arguments,
+        ) as running:
+            yield running
+    finally:
+        client.images.remove(tag)
