@@ -183,9 +183,7 @@ def check(
         # Whoever is not the application does not say what it was asked.
         style = contract.get(f"{url}/static/style.css")
         assert ("X-Probe-Path" in style.headers) == (not static)
-        # Not every server reads chunks by itself, and what Google's front end does with them is not
-        # documented.
-        contract.check_bodies(url, chunked=False)
+        contract.check_bodies(url)
         stop_in_the_midst(url, log, stop, seconds=2.5)
 
 

@@ -14,7 +14,14 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from a2wsgi import WSGIMiddleware
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
-from hypercorn.typing import ASGIReceiveCallable, ASGISendCallable, ASGISendEvent, Scope
+from hypercorn.typing import (
+    ASGIReceiveCallable,
+    ASGIReceiveEvent,
+    ASGISendCallable,
+    ASGISendEvent,
+    Scope,
+)
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
 # There is nothing to finish until it serves, and as a container's first process it would ignore this.
@@ -38,10 +45,13 @@ config.include_server_header = False
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-    """Run the application, with two things put right that a2wsgi does not know of."""
+    """Run the application, with three things put right that a2wsgi does not know of."""
     scope = environ["asgi.scope"]
     # ASGI's path is text, so that it has lost the bytes that are no UTF-8.
     environ["PATH_INFO"] = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
+    # A body without a length ends where its last chunk does.
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        environ["wsgi.input_terminated"] = True
     body = app(environ, start_response)
     # Once the client has left, a streamed answer ends: it would keep its thread for ever.
     present = takewhile(lambda _: not scope["client_left"].is_set(), body)
@@ -61,6 +71,13 @@ async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
             pass
         left.set()
 
+    async def receive_whole() -> ASGIReceiveEvent:
+        # To a2wsgi, a body whose client leaves would end there as if it were whole.
+        event = await receive()
+        if event["type"] == "http.disconnect":
+            raise ClientDisconnected
+        return event
+
     async def send_and_watch(event: ASGISendEvent) -> None:
         # The application has read the whole request by then (see drain.py).
         if event["type"] == "http.response.start":
@@ -68,7 +85,7 @@ async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
         await send(event)
 
     try:
-        await adapter(scope | {"client_left": left}, receive, send_and_watch)
+        await adapter(scope | {"client_left": left}, receive_whole, send_and_watch)
     finally:
         for watcher in watchers:
             watcher.cancel()

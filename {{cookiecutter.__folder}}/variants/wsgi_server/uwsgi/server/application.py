@@ -1,12 +1,14 @@
-"""What uWSGI loads: the application, with two things put right that uWSGI has no setting for."""
+"""What uWSGI loads: the application, with three things put right that uWSGI has no setting for."""
 
 import os
 import socket
 from collections.abc import Iterable, Iterator
+from io import BufferedReader, RawIOBase
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import uwsgi
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
 from {{ cookiecutter.package_name }}.wsgi import app
@@ -17,6 +19,9 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     # As it was sent: uWSGI resolves the dots in a path.
     path = environ["REQUEST_URI"].partition("?")[0]
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        environ["wsgi.input"] = BufferedReader(Chunks())
+        environ["wsgi.input_terminated"] = True
     body = app(environ, start_response)
     return ClosingIterator(whole_or_cut_off(body), getattr(body, "close", None))
 
@@ -31,3 +36,24 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
         with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
         raise
+
+
+class Chunks(RawIOBase):
+    """A body without a length, which uWSGI hands out chunk by chunk, and never by its wsgi.input."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+
+    def readable(self) -> bool:
+        """Say yes, as BufferedReader asks."""
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Read a chunk, or what is left of one; none is left where this returns 0."""
+        try:
+            self.rest = self.rest or uwsgi.chunked_read()
+        except OSError as error:
+            raise ClientDisconnected from error
+        part, self.rest = self.rest[: len(buffer)], self.rest[len(buffer) :]
+        buffer[: len(part)] = part
+        return len(part)
