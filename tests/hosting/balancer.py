@@ -1,9 +1,10 @@
 """A platform's load balancer in small: it treats a client's headers as the real one does."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 
 import docker
 
@@ -35,6 +36,7 @@ http {
     }
     server {
         listen 8000;
+        LOCATIONS
         location / {
             proxy_pass http://UPSTREAM;
             proxy_http_version 1.1;
@@ -52,17 +54,33 @@ http {
 }
 """
 
+FOLDER = """
+        location PATH { include /etc/nginx/mime.types; alias /foldersPATH; }
+"""
+
 
 @contextmanager
 def balancer(
-    client: docker.DockerClient, upstream: str, forwarded_for: str, *, network: str
+    client: docker.DockerClient,
+    upstream: str,
+    forwarded_for: str,
+    *,
+    network: str,
+    static: Mapping[str, Path] = MappingProxyType({}),
+    sockets: Path | None = None,
 ) -> Iterator[str]:
     """Run a balancer in a Docker network, in front of ``upstream``, a host and port in it.
 
-    Yields its address on this machine. Its answers name the client that it saw, in
-    X-Balancer-Client.
+    It serves ``static``, folders of this machine by their paths, itself. With ``sockets`` the
+    upstream is the name of a unix socket in that folder. Yields the balancer's address on this
+    machine; its answers name the client that it saw, in X-Balancer-Client.
     """
+    volumes = {str(path): {"bind": f"/folders{url}", "mode": "ro"} for url, path in static.items()}
+    if sockets:
+        volumes[str(sockets)] = {"bind": "/sockets", "mode": "rw"}
+        upstream = f"unix:/sockets/{upstream}"
     text = CONFIGURATION.replace("UPSTREAM", upstream).replace("FORWARDED_FOR", forwarded_for)
+    text = text.replace("LOCATIONS", "\n".join(FOLDER.replace("PATH", url) for url in static))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "balancer.conf"
         file.write_text(text, encoding="utf-8")
@@ -73,7 +91,7 @@ def balancer(
             detach=True,
             network=network,
             ports={"8000/tcp": ("127.0.0.1", 0)},
-            volumes={str(file): {"bind": "/balancer.conf", "mode": "ro"}},
+            volumes=volumes | {str(file): {"bind": "/balancer.conf", "mode": "ro"}},
         )
         try:
 

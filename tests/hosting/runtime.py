@@ -2,10 +2,11 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import docker
@@ -19,10 +20,13 @@ from .instance import PROBE
 DOCKERFILE = """
 ARG PYTHON_IMAGE
 FROM ${PYTHON_IMAGE}
+ARG VIRTUAL_ENV
+RUN python -m venv ${VIRTUAL_ENV}
+ENV PATH=${VIRTUAL_ENV}/bin:$PATH
 COPY requirements.txt .
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca_bundle \\
     if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi \\
-    && pip install --quiet --root-user-action=ignore --requirement requirements.txt
+    && pip install --quiet --requirement requirements.txt
 """
 
 
@@ -32,13 +36,16 @@ def add_probe(bundle: Path, package: str) -> None:
         shutil.copy(PROBE / name, bundle / "src" / place / name)
 
 
-def install(bundle: Path, python_version: str, tag: str) -> None:
+def install(bundle: Path, python_version: str, tag: str, *, virtual_env: str = "/opt/venv") -> None:
     """Make an image of a Python with what the bundle's requirements.txt lists, and nothing else."""
     dockerfile = bundle.with_name(f"{bundle.name}.Dockerfile")
     dockerfile.write_text(DOCKERFILE, encoding="utf-8")
-    argument = f"PYTHON_IMAGE=python:{python_version}-slim-trixie"
+    arguments = [
+        *("--build-arg", f"PYTHON_IMAGE=python:{python_version}-slim-trixie"),
+        *("--build-arg", f"VIRTUAL_ENV={virtual_env}"),
+    ]
     secret = f"id=ca_bundle,src={os.environ.get('CA_BUNDLE', '/dev/null')}"
-    command = ["docker", "build", "--tag", tag, "--build-arg", argument, "--secret", secret]
+    command = ["docker", "build", "--tag", tag, *arguments, "--secret", secret]
     run([*command, "--file", dockerfile, "."], cwd=bundle)
 
 
@@ -73,10 +80,12 @@ def served(
     *,
     memory: str,
     network: str,
+    volumes: Mapping[str, dict[str, str]] = MappingProxyType({}),
 ) -> Iterator[Container]:
     """Run a command line in ``place``, where the bundle lies; only /tmp is writable.
 
-    The shell is Bash, as it is on the platforms: the command replaces it.
+    The shell is Bash, as it is on the platforms: the command replaces it. ``volumes`` are what
+    there is besides.
     """
     with container(
         client,
@@ -85,7 +94,7 @@ def served(
         init=True,
         network=network,
         working_dir=place,
-        volumes={str(bundle): {"bind": place, "mode": "ro"}},
+        volumes={str(bundle): {"bind": place, "mode": "ro"}, **volumes},
         environment=environment,
         user="10001:10001",
         read_only=True,
