@@ -5,6 +5,7 @@ https://help.pythonanywhere.com/pages/Flask https://help.pythonanywhere.com/page
 https://help.pythonanywhere.com/pages/WebAppClientIPAddresses
 """
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -99,17 +100,15 @@ def follow_page(project: Path, client: Path, folder: Path) -> Followed:
     (home / ".gitconfig").write_text(
         f'[url "file://{project}"]\n    insteadOf = {address}\n', encoding="utf-8"
     )
-    answers = {
-        "pip": {'"* install --upgrade pythonanywhere *"': ":"},
-        "pa": {"*": f'PATH="{client}:$PATH" exec {client}/pa "$@"'},
-    }
     account = Account("you", "a-token")
-    with api(account, folder) as environment:
+    with api(account, folder) as environment, pytest.MonkeyPatch.context() as changed:
+        # The client is there already.
+        changed.setenv("PATH", f"{client}:{os.environ['PATH']}")
         follow(
             project / "deploy" / "pythonanywhere" / "README.md",
             home,
             folder / "programs",
-            answers,
+            {"pip": {"*' install --upgrade pythonanywhere '*": ":", "*": "exit 1"}},
             HOME=str(home),
             WORKON_HOME=str(home / ".virtualenvs"),
             **environment,
@@ -314,7 +313,8 @@ def test_the_web_app(docker_client: docker.DockerClient, followed: Followed, tmp
     assert list(static) == ["/static/"]
     with on_the_platform(
         docker_client, followed, tmp_path, command, requirements, static=static
-    ) as (url, _, log):
+    ) as running:
+        url, _, log = running
         check(url, log)
         # From the front end, not from the application.
         assert "X-Probe-Path" not in contract.get(f"{url}/static/style.css").headers
@@ -324,14 +324,10 @@ def test_the_web_app(docker_client: docker.DockerClient, followed: Followed, tmp
 def test_the_website(docker_client: docker.DockerClient, followed: Followed, tmp_path: Path):
     """The command, as the page gave it to the platform: the project's own server on a socket."""
     command = followed.there(followed.account.websites[DOMAIN])
-    with on_the_platform(docker_client, followed, tmp_path, command, followed.installed(2)) as (
-        url,
-        app,
-    ):
-        check(url)
-
-        def log() -> str:
-            return app.logs().decode()
+    requirements = followed.installed(2)
+    with on_the_platform(docker_client, followed, tmp_path, command, requirements) as running:
+        url, app, log = running
+        check(url, log)
 
         def stop() -> list[int]:
             app.kill("SIGTERM")
