@@ -17,7 +17,8 @@ os.environ |= {
     "SECRET_KEY_FILE": str(PROJECT / "secrets" / "secret_key"),
     # It adds one address to X-Forwarded-For, the one that it saw; what stands before is a claim.
     "FORWARDED_FOR_HOPS": "1",
-    # It sets X-Forwarded-Proto. Its pages do not say so: look at where a first redirect leads.
+    # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: look at where a
+    # first redirect leads.
     "FORWARDED_PROTO_HOPS": "1",
     # Nobody sets X-Forwarded-Host: Host is the client's own.
     "FORWARDED_HOST_HOPS": "0",
