@@ -17,12 +17,15 @@ VARIANTS = Path("variants")
 def keep_chosen_variants():
     """Move the files of the chosen answers into place, and remove all others.
 
-    What runs on a platform's own Python, a target's folder python/, goes for a server that only an
-    image can bring.
+    What runs on a platform's own Python goes for a server that only an image can bring: a target's
+    folder python/, or all of a target that runs no images.
     """
     if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
         for folder in VARIANTS.glob("deploy_to/*/deploy/*/python"):
             shutil.rmtree(folder)
+        for name, target in ANSWERS["_targets"].items():
+            if not target["runs_images"]:
+                shutil.rmtree(VARIANTS / "deploy_to" / name)
     for question in VARIANTS.iterdir():
         for answer in question.iterdir():
             if ANSWERS[question.name] in (answer.name, "all"):

@@ -69,6 +69,15 @@ def problem(answers):
     email = answers["author_email"]
     if not EMAIL.fullmatch(email):
         return f"author_email {email!r} is no address: write it as 'you@example.com'."
+
+    target = answers["_targets"].get(answers["deploy_to"])
+    server = answers["_servers"][answers["wsgi_server"]]
+    nearest = server["without_image"]
+    if target and nearest and not target["runs_images"]:
+        return (
+            f"{target['title']} runs no images, and {server['title']} needs one: choose another "
+            f"deploy_to, or wsgi_server {nearest!r}, which is the nearest that needs none."
+        )
     return None
 
 

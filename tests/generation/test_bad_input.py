@@ -175,3 +175,26 @@ def test_pressing_enter_through_works(tmp_path):
 def questions() -> list[str]:
     """Return what Cookiecutter asks, in its order."""
     return [name for name in FACTS if not name.startswith("_")]
+
+
+NEED_AN_IMAGE = [name for name in SERVERS if FACTS["_servers"][name]["without_image"]]
+RUN_NO_IMAGES = [name for name, target in FACTS["_targets"].items() if not target["runs_images"]]
+
+
+@pytest.mark.parametrize("server", NEED_AN_IMAGE)
+@pytest.mark.parametrize("target", RUN_NO_IMAGES)
+def test_a_server_that_needs_an_image_is_refused_where_none_can_run(target, server, tmp_path):
+    """With the nearest that can; where everything was asked for, the target is left out."""
+    nearest = FACTS["_servers"][server]["without_image"]
+    choice = ("--no-input", f"deploy_to={target}")
+    assert_refused(run_cookiecutter(tmp_path, *choice, f"wsgi_server={server}"), repr(nearest))
+    assert not any(tmp_path.iterdir())
+    assert (generate(tmp_path / "near", wsgi_server=nearest, deploy_to=target) / "deploy").is_dir()
+    everywhere = generate(tmp_path / "all", wsgi_server=server, deploy_to="all") / "deploy"
+    assert {path.name for path in everywhere.iterdir()} == set(FACTS["_targets"]) - {target}
+
+
+def test_there_is_such_a_server_and_such_a_target():
+    """Or the test above tests nothing."""
+    assert NEED_AN_IMAGE
+    assert RUN_NO_IMAGES

@@ -40,7 +40,10 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
             if chosen[question] not in (answer, "all"):
                 continue
             # A platform's own Python cannot run a server that needs an image.
-            if needs_image and name.startswith(f"deploy/{answer}/python/"):
+            without = name.startswith(f"deploy/{answer}/python/") or (
+                question == "deploy_to" and not FACTS["_targets"][answer]["runs_images"]
+            )
+            if needs_image and without:
                 continue
         expected.add(name)
     # Beside the key, the secrets folder may hold an empty file for secrets that are not used.

@@ -19,7 +19,9 @@ logging.disable(logging.NOTSET)
 
 import os
 import signal
+import socket
 import sys
+from pathlib import Path
 
 import eventlet.wsgi
 from eventlet.hubs import trampoline
@@ -45,9 +47,15 @@ def stop_when_signalled() -> None:
     eventlet.kill(main, SystemExit)
 
 
+if path := os.environ.get("UNIX_SOCKET"):
+    listener = eventlet.listen(path, socket.AF_UNIX, backlog=1024)
+    Path(path).chmod(0o666)  # whoever reaches its folder may connect
+else:
+    listener = eventlet.listen(("0.0.0.0", int(os.environ["PORT"])), backlog=1024)
+
 eventlet.spawn(stop_when_signalled)
 eventlet.wsgi.server(
-    eventlet.listen(("0.0.0.0", int(os.environ["PORT"])), backlog=1024),
+    listener,
     app,
     # Longer than the proxy keeps a connection, so that it never writes into one being closed.
     keepalive=75,

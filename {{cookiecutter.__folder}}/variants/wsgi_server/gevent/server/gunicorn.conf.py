@@ -40,7 +40,8 @@ class Worker(GeventWorker):
 
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
-bind = f"0.0.0.0:{os.environ['PORT']}"
+socket = os.environ.get("UNIX_SOCKET")
+bind = f"unix:{socket}" if socket else f"0.0.0.0:{os.environ['PORT']}"
 worker_class = Worker
 workers = int(os.environ["WEB_CONCURRENCY"])
 

@@ -1,6 +1,7 @@
 """Granian: worker processes with threads, HTTP in Rust. https://github.com/emmett-framework/granian"""
 
 import os
+from pathlib import Path
 
 from granian import Granian
 from granian.constants import HTTPModes, Interfaces
@@ -11,10 +12,14 @@ from {{ cookiecutter.package_name }} import logs
 
 # Workers import this file again, so it must not start a server there.
 if __name__ == "__main__":
+    socket = os.environ.get("UNIX_SOCKET")
     Granian(
         "{{ cookiecutter.package_name }}.wsgi:app",
         address="0.0.0.0",
         port=int(os.environ["PORT"]),
+        uds=Path(socket) if socket else None,
+        # Whoever reaches its folder may connect.
+        uds_permissions=0o666,
         interface=Interfaces.WSGI,
         workers=int(os.environ["WEB_CONCURRENCY"]),
         blocking_threads=int(os.environ["WEB_THREADS"]),

@@ -5,7 +5,8 @@ import os
 from {{ cookiecutter.package_name }} import logs
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
-bind = f"0.0.0.0:{os.environ['PORT']}"
+socket = os.environ.get("UNIX_SOCKET")
+bind = f"unix:{socket}" if socket else f"0.0.0.0:{os.environ['PORT']}"
 worker_class = "gthread"
 workers = int(os.environ["WEB_CONCURRENCY"])
 threads = int(os.environ["WEB_THREADS"])

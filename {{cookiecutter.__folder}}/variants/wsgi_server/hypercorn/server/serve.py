@@ -31,7 +31,10 @@ from {{ cookiecutter.package_name }} import logs  # noqa: E402
 from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 
 config = Config()
-config.bind = [f"0.0.0.0:{os.environ['PORT']}"]
+socket = os.environ.get("UNIX_SOCKET")
+config.bind = [f"unix:{socket}" if socket else f"0.0.0.0:{os.environ['PORT']}"]
+# For a unix socket: whoever reaches its folder may connect.
+config.umask = 0
 config.backlog = 1024
 config.graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
 # Longer than the proxy keeps a connection, so that it never writes into one that is being closed.

@@ -20,11 +20,16 @@ from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 # Waitress keeps its listener, its wake-up pipe and every client connection in this map.
 connections: dict[int, wasyncore.dispatcher] = {}
 
+if socket := os.environ.get("UNIX_SOCKET"):
+    # Whoever reaches its folder may connect.
+    place = {"unix_socket": socket, "unix_socket_perms": "666"}
+else:
+    place = {"host": "0.0.0.0", "port": os.environ["PORT"]}
+
 server = create_server(
     app,
     map=connections,
-    host="0.0.0.0",
-    port=int(os.environ["PORT"]),
+    **place,
     threads=int(os.environ["WEB_THREADS"]),
     # Longer than the proxy keeps a connection, so that it never writes into one being closed.
     channel_timeout=75,

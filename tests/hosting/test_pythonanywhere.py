@@ -1,0 +1,339 @@
+"""PythonAnywhere: its page followed with its own client, and what comes of it run in small.
+
+Emulated: nothing here ran on PythonAnywhere. Its API is tests/hosting/pythonanywhere.py.
+https://help.pythonanywhere.com/pages/Flask https://help.pythonanywhere.com/pages/ASGICommandLine
+https://help.pythonanywhere.com/pages/WebAppClientIPAddresses
+"""
+
+import os
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from uuid import uuid4
+
+import docker
+import pytest
+import requests
+from docker.models.containers import Container
+
+from tests.harness.stack import run, wait_until
+from tests.harness.template import FACTS, FOLDER, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+
+from . import contract
+from .balancer import APPENDS, balancer
+from .conftest import EACH_SERVER, PACKAGE
+from .pythonanywhere import Account, api
+from .runtime import add_probe, install, network, served, stop_in_the_midst
+from .stand_ins import follow
+
+# It needs older packages than the tests do, so that it has an environment of its own.
+CLIENT = "pythonanywhere==0.19.3"
+DOMAIN = "you.pythonanywhere.com"
+HOME = "/home/you"
+WSGI_FILE = "/var/www/you_pythonanywhere_com_wsgi.py"
+
+# In the place of virtualenvwrapper's, which would need the platform's Pythons: an environment
+# whose pip writes down what it is asked for.
+VIRTUALENVWRAPPER = """
+mkvirtualenv() {
+    test $# = 2 && mkdir -p "$WORKON_HOME/$2/bin"
+    echo "${1#--python=}" > "$WORKON_HOME/$2/python"
+    printf '#!/bin/sh\\necho "$*" >> "$0.calls"\\n' > "$WORKON_HOME/$2/bin/pip"
+    chmod +x "$WORKON_HOME/$2/bin/pip"
+}
+"""
+
+
+@dataclass
+class Followed:
+    """What following the page came to, in an account whose home is at another place here."""
+
+    account: Account
+    home: Path
+
+    @property
+    def project(self) -> Path:
+        return self.home / DOMAIN
+
+    @property
+    def virtualenv(self) -> Path:
+        return self.home / ".virtualenvs" / DOMAIN
+
+    def there(self, text: str) -> str:
+        """Return a text with the home as it is on the platform."""
+        return text.replace(str(self.home), HOME)
+
+    def installed(self, call: int) -> str:
+        """Return what pip was asked for in one of its calls: the requirements files, joined."""
+        calls = (self.virtualenv / "bin" / "pip.calls").read_text(encoding="utf-8").splitlines()
+        assert calls[call].startswith("install --require-hashes --requirement ")
+        files = re.findall(r"--requirement (\S+)", calls[call])
+        return "".join((self.project / file).read_text(encoding="utf-8") for file in files)
+
+
+@pytest.fixture(scope="session")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of PythonAnywhere's own client, `pa`."""
+    folder = tmp_path_factory.mktemp("client")
+    uv = Path(sys.executable).with_name("uv")
+    run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], cwd=folder)
+    python = folder / "venv" / "bin" / "python"
+    run([uv, "pip", "install", "--quiet", "--python", python, CLIENT], cwd=folder)
+    programs = python.parent
+    (programs / "virtualenvwrapper.sh").write_text(VIRTUALENVWRAPPER, encoding="utf-8")
+    return programs
+
+
+def follow_page(project: Path, client: Path, folder: Path) -> Followed:
+    """Follow the page of a project, which git finds where the page says that it is."""
+    git = ["git", "-c", "user.name=you", "-c", "user.email=you@example.com"]
+    run([*git, "init", "--quiet"], cwd=project)
+    run([*git, "add", "."], cwd=project)
+    run([*git, "commit", "--quiet", "--message", "The project"], cwd=project)
+    home = folder / "home"
+    home.mkdir()
+    address = f"https://github.com/you/{project.name}.git"
+    (home / ".gitconfig").write_text(
+        f'[url "file://{project}"]\n    insteadOf = {address}\n', encoding="utf-8"
+    )
+    account = Account("you", "a-token")
+    with api(account, folder) as environment, pytest.MonkeyPatch.context() as changed:
+        # The client is there already.
+        changed.setenv("PATH", f"{client}:{os.environ['PATH']}")
+        follow(
+            project / "deploy" / "pythonanywhere" / "README.md",
+            home,
+            folder / "programs",
+            {"pip": {"*' install --upgrade pythonanywhere '*": ":", "*": "exit 1"}},
+            HOME=str(home),
+            WORKON_HOME=str(home / ".virtualenvs"),
+            **environment,
+        )
+    return Followed(account, home)
+
+
+def make_project(folder: Path, pair: Pair) -> Path:
+    return generate(
+        folder,
+        package_name=PACKAGE,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+        python_version=PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)],
+        deploy_to="pythonanywhere",
+    )
+
+
+@pytest.fixture(scope="module")
+def followed(pair: Pair, client: Path, tmp_path_factory: pytest.TempPathFactory) -> Followed:
+    folder = tmp_path_factory.mktemp("followed")
+    found = follow_page(make_project(folder, pair), client, folder)
+    add_probe(found.project, PACKAGE)
+    return found
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_servers_that_need_no_image_can_listen_on_a_socket(server: str):
+    folder = FOLDER / "variants" / "wsgi_server" / server
+    files = [path for path in folder.rglob("*") if path.suffix in (".py", ".ini", ".conf")]
+    listens = any("UNIX_SOCKET" in path.read_text(encoding="utf-8") for path in files)
+    assert listens == (not FACTS["_servers"][server]["without_image"])
+
+
+CALLS = {
+    "webapps": "https://{site}/api/v0/user/you/webapps/",
+    "webapp": f"https://{{site}}/api/v0/user/you/webapps/{DOMAIN}/",
+    "static": f"https://{{site}}/api/v0/user/you/webapps/{DOMAIN}/static_files/",
+    "file": f"https://{{site}}/api/v0/user/you/files/path{WSGI_FILE}",
+    "websites": "https://{site}/api/v1/user/you/websites/",
+}
+WEBAPP = {"domain_name": DOMAIN, "python_version": "python314"}
+WEBSITE = {"domain_name": "www.example.com", "enabled": True, "webapp": {"command": "python"}}
+
+
+@pytest.mark.parametrize(
+    ("method", "place", "status", "sent"),
+    [
+        ("POST", "webapps", 400, {"data": WEBAPP}),
+        ("POST", "webapps", 400, {"data": WEBAPP | {"domain_name": ""}}),
+        ("POST", "webapps", 400, {"data": {"domain": "www.example.com"}}),
+        ("POST", "webapps", 400, {"data": {"domain_name": "a.b", "python_version": "3.14"}}),
+        ("POST", "webapps", 415, {"json": WEBAPP}),
+        ("PUT", "webapps", 404, {"data": WEBAPP}),
+        ("POST", "webapp", 404, {"data": WEBAPP}),
+        ("PATCH", "webapp", 400, {"data": {"virtualenv": "x", "source_directory": "y"}}),
+        ("POST", "static", 400, {"json": {"url": "/static/", "folder": "x"}}),
+        ("POST", "file", 400, {"files": {"contents": b"x"}}),
+        ("POST", "websites", 400, {"json": WEBSITE | {"domain_name": DOMAIN}}),
+        ("POST", "websites", 400, {"json": WEBSITE | {"command": "python"}}),
+        ("POST", "websites", 400, {"json": WEBSITE | {"webapp": {"comand": "python"}}}),
+        ("POST", "websites", 401, {"json": WEBSITE, "headers": {"Authorization": "Token b"}}),
+    ],
+    ids=str,
+)
+def test_mistakes_are_seen(method: str, place: str, status: int, sent: dict, tmp_path: Path):
+    account = Account("you", "a-token", webapps={DOMAIN: {}}, static_files={DOMAIN: {}})
+    with api(account, tmp_path) as environment:
+        url = CALLS[place].format(site=environment["PYTHONANYWHERE_SITE"])
+        answer = requests.request(
+            method,
+            url,
+            **{"headers": {"Authorization": "Token a-token"}} | sent,
+            verify=environment["REQUESTS_CA_BUNDLE"],
+            timeout=10,
+        )
+    assert answer.status_code == status
+    assert len(account.refused) == 1
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("--python-version", "--python_version"),
+        ('pa webapp delete --domain "$domain"\n', ""),
+    ],
+)
+def test_mistakes_of_the_page_are_seen(right: str, wrong: str, client: Path, tmp_path: Path):
+    project = make_project(tmp_path, EACH_SERVER[0])
+    page = project / "deploy" / "pythonanywhere" / "README.md"
+    text = page.read_text(encoding="utf-8")
+    assert right in text
+    page.write_text(text.replace(right, wrong), encoding="utf-8")
+    with pytest.raises(AssertionError, match="README"):
+        follow_page(project, client, tmp_path)
+
+
+@pytest.mark.pairs(EACH_SERVER)
+def test_the_page_is_followed_to_the_letter(followed: Followed):
+    account = followed.account
+    assert account.refused == []
+    webapp = account.deleted[DOMAIN]
+    python = (followed.virtualenv / "python").read_text(encoding="utf-8").strip()
+    # The virtual environment's and the web app's must be the same.
+    assert webapp["python_version"] == python.replace(".", "")
+    assert python.removeprefix("python") in PYTHON_VERSIONS
+    assert webapp["virtualenv_path"] == str(followed.virtualenv)
+    # By the client once, before there was anything to run; then when it was set up, and released.
+    assert webapp["reloads"] == 3
+    assert account.calls[-1] == f"POST /api/v1/user/you/websites/{DOMAIN}/reload/"
+    key = (followed.project / "secrets" / "secret_key").read_text(encoding="utf-8").strip()
+    assert len(key) >= 43
+    assert key.encode() not in b"".join(account.files.values())
+
+
+@contextmanager
+def on_the_platform(
+    docker_client: docker.DockerClient,
+    followed: Followed,
+    folder: Path,
+    command: str,
+    requirements: str,
+    *,
+    static: Mapping[str, Path] = MappingProxyType({}),
+) -> Iterator[tuple[str, Container, Callable[[], str]]]:
+    """Run a command with a Python that has these requirements, behind the platform's front end.
+
+    It listens on a socket, where one lies that was left behind, is started in another folder than
+    the project's, and finds no program of the virtual environment by its name alone.
+    """
+    tag = f"pythonanywhere-{uuid4().hex[:12]}"
+    bundle, sockets = folder / "bundle", folder / "sockets"
+    bundle.mkdir()
+    (bundle / "requirements.txt").write_text(requirements, encoding="utf-8")
+    python = (followed.virtualenv / "python").read_text(encoding="utf-8").strip()
+    virtual_env = followed.there(str(followed.virtualenv))
+    install(bundle, python.removeprefix("python"), tag, virtual_env=virtual_env)
+    # Open to the container's user, who is nobody here; on the platform all is one account's.
+    sockets.mkdir()
+    sockets.chmod(0o777)
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(sockets / "app.sock"))
+    (followed.project / "secrets").chmod(0o755)
+    wsgi_file = folder / "wsgi.py"
+    content = followed.account.files[WSGI_FILE].decode()
+    wsgi_file.write_text(followed.there(content), encoding="utf-8")
+    try:
+        with (
+            network(docker_client) as inside,
+            served(
+                docker_client,
+                tag,
+                followed.project,
+                f"{HOME}/{DOMAIN}",
+                f"cd / && PATH=/usr/local/bin:/usr/bin:/bin exec {command}",
+                {"DOMAIN_SOCKET": f"/var/sockets/{DOMAIN}/app.sock"},
+                memory="512m",
+                network=inside,
+                volumes={
+                    str(sockets): {"bind": f"/var/sockets/{DOMAIN}", "mode": "rw"},
+                    str(wsgi_file): {"bind": WSGI_FILE, "mode": "ro"},
+                },
+            ) as app,
+        ):
+
+            def log() -> str:
+                return app.logs().decode()
+
+            with balancer(
+                docker_client, "app.sock", APPENDS, network=inside, static=static, sockets=sockets
+            ) as url:
+                yield url, app, log
+    finally:
+        run(["docker", "image", "rm", tag], cwd=folder)
+
+
+def check(url: str, log: Callable[[], str]) -> None:
+    """Ask the service as the platform's front end does."""
+    ready = f"{url}/health/ready"
+    wait_until(lambda: contract.get(ready).status_code == 200, timeout=30, told=log)
+    contract.check_client_and_address(url)
+    contract.check_health(url)
+    contract.check_static_files(url)
+    # Not every server reads chunks by itself, and what the front end does with them is not
+    # documented.
+    contract.check_bodies(url, chunked=False)
+
+
+@pytest.mark.pairs(EACH_SERVER[:1])
+def test_the_web_app(docker_client: docker.DockerClient, followed: Followed, tmp_path: Path):
+    """The WSGI file in the platform's own server, whatever was chosen: uWSGI, without threads."""
+    platforms = FOLDER / "variants" / "wsgi_server" / "uwsgi" / "server" / "requirements.txt"
+    # What the page installs for a web app, and the server that the platform brings.
+    requirements = followed.installed(0) + platforms.read_text(encoding="utf-8")
+    assert followed.installed(0) == followed.installed(1)
+    virtual_env = followed.there(followed.account.deleted[DOMAIN]["virtualenv_path"])
+    command = (
+        f"{virtual_env}/bin/uwsgi --master --processes 2 --need-app --virtualenv {virtual_env}"
+        f" --http-socket $DOMAIN_SOCKET --chmod-socket=666 --wsgi-file {WSGI_FILE}"
+    )
+    mapped = followed.account.static_files[DOMAIN].items()
+    static = {url: Path(path) for url, path in mapped if Path(path).is_dir()}
+    assert list(static) == ["/static/"]
+    with on_the_platform(
+        docker_client, followed, tmp_path, command, requirements, static=static
+    ) as running:
+        url, _, log = running
+        check(url, log)
+        # From the front end, not from the application.
+        assert "X-Probe-Path" not in contract.get(f"{url}/static/style.css").headers
+
+
+# One more, since they differ in what they do about a socket.
+@pytest.mark.pairs([*EACH_SERVER, Pair(SERVERS[-1], PROXIES[-1])])
+def test_the_website(docker_client: docker.DockerClient, followed: Followed, tmp_path: Path):
+    """The command, as the page gave it to the platform: the project's own server on a socket."""
+    command = followed.there(followed.account.websites[DOMAIN])
+    requirements = followed.installed(2)
+    with on_the_platform(docker_client, followed, tmp_path, command, requirements) as running:
+        url, app, log = running
+        check(url, log)
+
+        def stop() -> list[int]:
+            app.kill("SIGTERM")
+            return [app.wait(timeout=30)["StatusCode"]]
+
+        stop_in_the_midst(url, log, stop, seconds=2.5)
