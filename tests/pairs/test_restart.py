@@ -162,7 +162,7 @@ def test_application_that_refuses_to_start(restored: Stack):
     try:
         restored.compose("restart --timeout 10 app")
         wait_until(lambda: restored.container("app").attrs["RestartCount"] > 0, timeout=30)
-        assert b"No secret key" in restored.container("app").logs(tail=100)
+        assert b"which is empty" in restored.container("app").logs(tail=100)
         assert ask(f"{restored.url}/health/live").status in AWAY
         assert ask(f"{restored.url}/health/proxy").status == 200
     finally:

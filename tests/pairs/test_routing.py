@@ -8,11 +8,12 @@ from tests.harness.template import FACTS
 
 
 @pytest.mark.smoke
-def test_front_page_names_the_pair(stack: Stack):
+def test_front_page_names_the_service_and_not_what_serves_it(stack: Stack):
     answer = stack.get("/")
     assert answer.status_code == 200
-    assert FACTS["_servers"][stack.pair.server]["title"] in answer.text
-    assert FACTS["_proxies"][stack.pair.proxy]["title"] in answer.text
+    assert FACTS["project_name"] in answer.text
+    assert FACTS["_servers"][stack.pair.server]["title"] not in answer.text
+    assert FACTS["_proxies"][stack.pair.proxy]["title"] not in answer.text
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
