@@ -154,6 +154,35 @@ def test_images_are_the_chosen_ones(project: Project):
             assert (project.path / file).is_file(), f"the command names {file}, which is missing"
 
 
+BY_STOP_SIGNAL = {entry["stop_signal"]: name for name, entry in FACTS["_servers"].items()}
+
+
+@pytest.mark.parametrize("target", FACTS["deploy_to"])
+@pytest.mark.parametrize("server", BY_STOP_SIGNAL.values())
+def test_images_heed_sigterm_where_a_platform_sends_nothing_else(server, target, tmp_path):
+    """Those that it is sent to, if their own stop signal is another one."""
+    project = generate(tmp_path, wsgi_server=server, deploy_to=target)
+    dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
+    told = {
+        image
+        for name, entry in FACTS["_targets"].items()
+        if target in (name, "all")
+        for image in entry["stops_by_sigterm"]
+    }
+    proxy = FACTS["_proxies"][FACTS["proxy"][0]]
+    entries = {"app": FACTS["_servers"][server], "proxy": proxy}
+    needed = set()
+    for image, entry in entries.items():
+        stage = dockerfile.split(f" AS {image}\n")[1].split("\nFROM ")[0]
+        gently = f'["bash", "/usr/local/bin/stop-gently", "{entry["stop_signal"]}", '
+        if image in told and entry["stop_signal"] != "SIGTERM":
+            assert f"\nENTRYPOINT {gently}" in stage
+            needed.add(image)
+        else:
+            assert "gently" not in stage
+    assert (project / "proxy/usr/local/bin/stop-gently").exists() == bool(needed)
+
+
 def test_base_images_are_pinned_and_can_be_replaced(project: Project):
     """Stages start from nothing, each other, or an argument that names a release or a stage."""
     dockerfile = (project.path / "Dockerfile").read_text(encoding="utf-8")

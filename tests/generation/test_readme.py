@@ -45,3 +45,12 @@ def test_every_command_of_a_projects_readme_is_run(tmp_path):
         assert any(claims(beginning, text) for beginning in run | set(NOT_RUN)), text
     for beginning in run | set(NOT_RUN):
         assert any(claims(beginning, text) for text in commands), beginning
+
+
+def test_the_hosting_page_tells_of_each_target():
+    """What was validated and tried, and what never ran, in the order of the choices."""
+    page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
+    _, table = page.split("\n|---|---|---|---|---|\n")
+    rows = [row.strip("| ").split(" | ") for row in table.partition("\n\n")[0].splitlines()]
+    assert [row[0] for row in rows] == [entry["title"] for entry in FACTS["_targets"].values()]
+    assert {len(row) for row in rows} == {5}

@@ -74,3 +74,18 @@ def check_answers(url: str) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert requests.head(f"{url}/probe/bytes/10", timeout=15).headers["Content-Length"] == "10"
     assert len(get(f"{url}/probe/download/32").content) == 32 * 65536
+
+
+CHECKS = (
+    check_client_and_address,
+    check_health,
+    check_static_files,
+    check_bodies,
+    check_answers,
+)
+
+
+def check_all(url: str) -> None:
+    """All of that."""
+    for check in CHECKS:
+        check(url)

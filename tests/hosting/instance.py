@@ -69,10 +69,9 @@ class Instance:
         """Ask until the answer is 200. Fails with the logs after so many seconds."""
         wait_until(lambda: self.status(port, path) == 200, timeout=seconds, told=self.logs)
 
-    def logs(self, name: str = "") -> str:
-        """Return what all containers have logged, or one of them."""
-        wanted = [self.containers[name]] if name else self.containers.values()
-        return "\n".join(running.logs().decode() for running in wanted)
+    def logs(self) -> str:
+        """Return what the containers have logged."""
+        return "\n".join(running.logs().decode() for running in self.containers.values())
 
     def stop(self, *, seconds: float) -> dict[str, int]:
         """Send SIGTERM to all containers at once; return their statuses once all have ended.

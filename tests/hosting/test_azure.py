@@ -20,7 +20,7 @@ from tests.harness.template import generate
 
 from . import contract
 from .balancer import APPENDS_WITH_PORT, balancer
-from .conftest import PACKAGE, Built
+from .conftest import EACH_SERVER, PACKAGE, Built
 from .instance import Instance, instance
 from .page import Followed, follow
 from .runtime import probe_views
@@ -307,11 +307,7 @@ def test_the_web_app_behind_the_front_end(web_app: WebApp):
     running = web_app.running
     upstream = running.address(8080)
     with balancer(running.client, upstream, APPENDS_WITH_PORT, network=running.network) as url:
-        contract.check_client_and_address(url)
-        contract.check_health(url)
-        contract.check_static_files(url)
-        contract.check_bodies(url)
-        contract.check_answers(url)
+        contract.check_all(url)
 
 
 def test_sigterm_loses_no_request(web_app: WebApp):
@@ -320,6 +316,7 @@ def test_sigterm_loses_no_request(web_app: WebApp):
     web_app.running.stop_in_the_midst(8080, APPENDS_WITH_PORT, seconds=limit)
 
 
+@pytest.mark.pairs(EACH_SERVER)
 def test_the_application_may_be_there_first(docker_client: docker.DockerClient, built: Built):
     with instance(docker_client) as running:
         found = WebApp(built, running, "key")

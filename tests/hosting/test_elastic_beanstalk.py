@@ -231,11 +231,7 @@ def test_the_pair_on_the_docker_platform(
         return [int(state) for state in states]
 
     with balancer(docker_client, "proxy:8080", APPENDS, network=inside) as url:
-        contract.check_client_and_address(url)
-        contract.check_health(url)
-        contract.check_static_files(url)
-        contract.check_bodies(url)
-        contract.check_answers(url)
+        contract.check_all(url)
         stop_in_the_midst(url, log, stop, seconds=2.5)
 
 

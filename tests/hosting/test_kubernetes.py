@@ -81,17 +81,7 @@ def gateway(docker_client: docker.DockerClient, pod: Pod) -> Iterator[str]:
         yield url
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        contract.check_client_and_address,
-        contract.check_health,
-        contract.check_static_files,
-        contract.check_bodies,
-        contract.check_answers,
-    ],
-    ids=lambda check: check.__name__,
-)
+@pytest.mark.parametrize("check", contract.CHECKS, ids=lambda check: check.__name__)
 def test_contract(gateway: str, check: Callable[[str], None]):
     check(gateway)
 

@@ -219,6 +219,10 @@ MUTATIONS = [
         'graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])',
         "graceful_timeout = 1",
     ),
+    Mutation(
+        "shutdown", "waitress-nginx", SERVE, "signal.signal(signal.SIGTERM, lambda *_: sys.exit())"
+    ),
+    Mutation("shutdown", "uwsgi-nginx", "server/uwsgi.ini", "hook-pre-app = unix_signal:1 _exit"),
     # Smuggling
     Mutation("smuggling", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=501,L]"),
     Mutation("smuggling", "uwsgi-apache", HTTPD, "RequestHeader unset Content_Length early"),

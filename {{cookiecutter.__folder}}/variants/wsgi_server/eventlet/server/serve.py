@@ -26,7 +26,7 @@ from pathlib import Path
 import eventlet.wsgi
 from eventlet.hubs import trampoline
 
-# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+# Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app

@@ -24,7 +24,7 @@ from hypercorn.typing import (
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
-# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+# Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }} import logs  # noqa: E402

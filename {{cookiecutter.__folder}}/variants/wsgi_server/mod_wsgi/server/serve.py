@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mod_wsgi.express.platform import MOD_WSGI_SO
 
-# There is nothing to finish until httpd serves, and Python by itself would ignore its stop signal.
+# Nothing is there to finish yet; by itself Python would ignore httpd's signal.
 signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 

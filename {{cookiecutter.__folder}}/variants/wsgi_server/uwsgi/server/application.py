@@ -39,7 +39,7 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class Chunks(RawIOBase):
-    """A body without a length, which uWSGI hands out chunk by chunk, and never by its wsgi.input."""
+    """A body without a length: uWSGI hands it out chunk by chunk, and not by its wsgi.input."""
 
     def __init__(self) -> None:
         self.rest = b""

@@ -12,7 +12,7 @@ import time
 from waitress import create_server, wasyncore
 from waitress.channel import HTTPChannel
 
-# There is nothing to finish until it serves, and as a container's first process it would ignore this.
+# Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
