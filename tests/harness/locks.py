@@ -60,20 +60,19 @@ def main(servers: list[str]) -> None:
             lock(project, "server/requirements.txt", FOLDER / "variants" / "wsgi_server" / server)
     if servers:
         return
-    subprocess.run(
-        [
-            *("uv", "pip", "compile", "--group", "test", "--universal", "--python-version", "3.11"),
-            *(
-                "--generate-hashes",
-                "--upgrade",
-                "--quiet",
-                "--output-file",
-                "tests/requirements.txt",
-            ),
-        ],
-        cwd=ROOT,
-        check=True,
-    )
+    for group, file in (
+        ("test", "tests/requirements.txt"),
+        ("scanner", "tests/overlays/scanner.txt"),
+    ):
+        subprocess.run(
+            [
+                *("uv", "pip", "compile", "--group", group, "--universal"),
+                *("--python-version", "3.11", "--generate-hashes", "--upgrade", "--quiet"),
+                *("--output-file", file),
+            ],
+            cwd=ROOT,
+            check=True,
+        )
 
 
 if __name__ == "__main__":
