@@ -1,6 +1,7 @@
 """Pairs that run as their project's own overlays of compose.yaml have them run."""
 
 import os
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,8 @@ PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[1::3] for proxy in PROX
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
-        tried = getattr(metafunc.module, "PAIRS", PAIRS_TRIED)
+        chosen = metafunc.definition.get_closest_marker("pairs")
+        tried = chosen.args[0] if chosen else getattr(metafunc.module, "PAIRS", PAIRS_TRIED)
         pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
 
@@ -61,6 +63,14 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[HttpsStack]:
     overlays = project / "compose.tls.yaml", PROBE / "compose.yaml"
     with run_stack(pair, project, name, *overlays, kind=HttpsStack) as stack, stack.tunnel():
         yield stack
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,6 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.load import ask, load
+from tests.harness.raw import Raw
 from tests.harness.stack import run, wait_until
 from tests.harness.template import ROOT
 from tests.harness.wire import exchange
@@ -36,21 +37,15 @@ def scan(*arguments: str | Path) -> str:
 
 
 def test_protocols_and_ciphers_are_those_that_mozilla_advises(stack: HttpsStack):
-    found = scan(
-        "--mozilla_config=intermediate",
-        f"--certinfo_ca_file={stack.certificate}",
-        f"127.0.0.1:{stack.https_port}",
-    )
+    found = scan("--mozilla_config=intermediate", f"127.0.0.1:{stack.https_port}")
     for protocol in ("SSL 2.0", "SSL 3.0", "TLS 1.0", "TLS 1.1"):
         (refused,) = re.findall(rf"\* {protocol} Cipher Suites:\n(.*\n.*\n)", found)
         assert "rejected all cipher suites" in refused, refused
     _, _, verdict = found.partition("COMPLIANCE")
-    # Beside those that are advised, OpenSSL's own choice has two that are stronger.
-    complaints = re.findall(r"^ +\* (.*)$", verdict, re.MULTILINE)
-    assert [re.sub(r"\{.*\}", "…", complaint) for complaint in complaints] == [
-        "tls_curves: TLS curves … are supported, but should be rejected."
-    ]
-    assert set(re.findall(r"'(\w+)'", complaints[0])) == {"X448", "secp521r1"}
+    complaints = re.findall(r"^ +\* (\w+): .*$", verdict, re.MULTILINE)
+    # The certificate is nobody's; and OpenSSL takes two curves that are stronger than advised.
+    assert complaints == ["certificate_path_validation", "tls_curves"]
+    assert set(re.findall(r"'(\w+)'", verdict)) >= {"X448", "secp521r1"}
 
 
 # --- HTTP ---
@@ -67,7 +62,7 @@ def over_http(stack: HttpsStack, line: str, *headers: str, host: str = "Host: sh
     [
         ("GET / HTTP/1.1", "https://shop.example:{port}/"),
         ("POST /a%2Fb%0D%0AX:c/../?d=%20&e HTTP/1.1", None),
-        ("HEAD //evil.example/ HTTP/1.1", "https://shop.example:{port}//evil.example/"),
+        ("GET //evil.example/ HTTP/1.1", "https://shop.example:{port}//evil.example/"),
         ("GET /health/proxying HTTP/1.1", "https://shop.example:{port}/health/proxying"),
         (
             "GET http://shop.example/?a=http://b/ HTTP/1.1",
@@ -144,27 +139,32 @@ def test_a_certificate_is_reloaded_without_losing_a_request(
     record_property: Callable[[str, object], None],
     tmp_path: Path,
 ):
-    """Nor do long answers hold it up, which every process of the proxy is busy with."""
+    """Nor one that had begun, of which every process of the proxy has some."""
     both = tmp_path / "both.pem"
     both.write_text(
         stack.certificate.read_text() + (next_certificate / "fullchain.pem").read_text()
     )
-    url, trusted = stack.url, {"verify": str(both)}
-    names = [uuid4().hex for _ in range(16)]
-    log = stack.container("app").logs
-    with ThreadPoolExecutor(len(names)) as pool:
-        long = [pool.submit(ask, f"{url}/probe/drip/4/{name}", **trusted) for name in names[:3]]
-        wait_until(lambda: all(name in log().decode() for name in names[:3]), timeout=10)
-        with load(f"{url}/probe/work/0.01/", pause=0, **trusted) as running:
-            wait_until(lambda: running.count(200) > 50, timeout=20)
-            for file in next_certificate.iterdir():
-                if file.is_file():
-                    shutil.copy(file, stack.certificate.parent)
-            reload(stack, monkeypatch)
-            wait_until(lambda: is_served(stack, stack.certificate), timeout=10)
-            after = len(running.outcomes)
-            wait_until(lambda: running.count(200) > after + 100, timeout=20)
-    outcomes = running.outcomes + [request.result() for request in long]
+    trusted = {"verify": str(both)}
+    begun = [Raw(stack) for _ in range(16)]
+    for client in begun:
+        client.send(b"GET /probe/bytes/10 HTTP/1.1\r\nHost: localhost\r\n")
+    with (
+        ThreadPoolExecutor() as pool,
+        load(f"{stack.url}/probe/work/0.01/", pause=0, **trusted) as running,
+    ):
+        long = pool.submit(ask, f"{stack.url}/probe/drip/4.0/{uuid4().hex}", **trusted)
+        wait_until(lambda: running.count(200) > 50, timeout=20)
+        for file in ("fullchain.pem", "privkey.pem"):
+            shutil.copy(next_certificate / file, stack.certificate.parent)
+        reload(stack, monkeypatch)
+        wait_until(lambda: is_served(stack, stack.certificate), timeout=10)
+        after = running.count(200)
+        wait_until(lambda: running.count(200) > after + 100, timeout=20)
+    for client in begun:
+        with client:
+            client.send(b"Connection: close\r\n\r\n")
+            assert client.answer().status == 200
+    outcomes = [*running.outcomes, long.result()]
     lost = [outcome for outcome in outcomes if outcome.status != 200 or outcome.cut]
     record_property("certificate_reload_sent", len(outcomes))
     record_property("certificate_reload_failed", len(lost))
