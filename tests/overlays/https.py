@@ -62,14 +62,19 @@ class HttpsStack(Stack):
 
     async def _forward(self, opened: "Future[tuple[int, Callable[[], object]]]") -> None:
         """Pass on what comes; say at which port, and how this ends."""
-        context = ssl.create_default_context(cafile=self.certificate)
         loop, ending = asyncio.get_running_loop(), asyncio.Event()
 
         async def join(client: asyncio.Transport, end: End) -> None:
-            end.other, _ = await loop.create_connection(
-                lambda: End(client), "127.0.0.1", self.https_port, ssl=context
-            )
-            client.resume_reading()
+            # The certificate may be another by now.
+            context = ssl.create_default_context(cafile=self.certificate)
+            try:
+                end.other, _ = await loop.create_connection(
+                    lambda: End(client), "127.0.0.1", self.https_port, ssl=context
+                )
+            except OSError:
+                client.close()
+            else:
+                client.resume_reading()
 
         class Client(End):
             def connection_made(self, transport: asyncio.Transport) -> None:
