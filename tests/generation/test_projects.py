@@ -205,9 +205,10 @@ def test_compose_file_runs_the_pair(project: Project):
 
 
 def test_settings_are_explained(project: Project):
-    """Each setting that the compose file takes stands in .env.example, and the other way round."""
+    """Each setting that the compose files take stands in .env.example, and the other way round."""
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
-    taken = set(re.findall(r"\$\{(\w+)", (project.path / "compose.yaml").read_text()))
+    texts = [file.read_text(encoding="utf-8") for file in project.path.glob("compose*.yaml")]
+    taken = set(re.findall(r"\$\{(\w+)", "".join(texts))) - {"COMPOSE_PROJECT_NAME"}
     for service in compose["services"].values():
         environment = service.get("environment", {})
         taken |= {name for name in environment if environment[name] is None}

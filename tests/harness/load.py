@@ -25,13 +25,27 @@ class Outcome:
     seconds: float
 
 
-def ask(url: str, *, timeout: float = 30, headers: dict[str, str] | None = None) -> Outcome:
-    """Ask over a connection of its own; the last part of the path is the request's name."""
+def ask(
+    url: str,
+    *,
+    timeout: float = 30,
+    headers: dict[str, str] | None = None,
+    verify: bool | str = True,
+) -> Outcome:
+    """Ask over a connection of its own; the last part of the path is the request's name.
+
+    ``verify`` may name a file with the certificates to trust.
+    """
     began = time.monotonic()
     status, text, cut = None, "", False
     try:
         with requests.get(
-            url, timeout=timeout, headers=headers, stream=True, allow_redirects=False
+            url,
+            timeout=timeout,
+            headers=headers,
+            verify=verify,
+            stream=True,
+            allow_redirects=False,
         ) as answer:
             status = answer.status_code
             text = answer.text

@@ -98,20 +98,19 @@ def main(servers: list[str]) -> None:
             (variant / file).write_text(lock(project, file), encoding="utf-8")
     if servers:
         return
-    subprocess.run(
-        [
-            *("uv", "pip", "compile", "--group", "test", "--universal", "--python-version", "3.11"),
-            *(
-                "--generate-hashes",
-                "--upgrade",
-                "--quiet",
-                "--output-file",
-                "tests/requirements.txt",
-            ),
-        ],
-        cwd=ROOT,
-        check=True,
-    )
+    for group, file in (
+        ("test", "tests/requirements.txt"),
+        ("scanner", "tests/overlays/scanner.txt"),
+    ):
+        subprocess.run(
+            [
+                *("uv", "pip", "compile", "--group", group, "--universal"),
+                *("--python-version", "3.11", "--generate-hashes", "--upgrade", "--quiet"),
+                *("--output-file", file),
+            ],
+            cwd=ROOT,
+            check=True,
+        )
 
 
 if __name__ == "__main__":

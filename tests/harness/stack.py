@@ -37,7 +37,7 @@ def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> No
     if CA_BUNDLE.is_file():
         os.environ.setdefault("CA_BUNDLE", str(CA_BUNDLE))
     # Any free port: stacks run side by side.
-    os.environ["PUBLISH_PORT"] = "0"
+    os.environ["PUBLISH_PORT"] = os.environ["PUBLISH_TLS_PORT"] = "0"
 
 
 def run(command: Sequence[str | Path], *, cwd: Path) -> str:
@@ -100,11 +100,15 @@ class Stack:
         (found,) = self.containers(service)
         return found
 
+    def published(self, port: int) -> int:
+        """Return where this machine reaches a port of the proxy; a new one after each start."""
+        (published,) = self.container("proxy").ports[f"{port}/tcp"]
+        return int(published["HostPort"])
+
     @property
     def port(self) -> int:
-        """The port of this machine that the proxy is published at; a new one after each start."""
-        (published,) = self.container("proxy").ports["8080/tcp"]
-        return int(published["HostPort"])
+        """The port of this machine that answers HTTP."""
+        return self.published(8080)
 
     @property
     def url(self) -> str:
@@ -162,8 +166,13 @@ class Stack:
         return "\n".join(parts)
 
 
+Running = TypeVar("Running", bound=Stack)
+
+
 @contextmanager
-def run_stack(pair: Pair, folder: Path, name: str, *overlays: Path) -> Iterator[Stack]:
+def run_stack(
+    pair: Pair, folder: Path, name: str, *overlays: Path, kind: type[Running] = Stack
+) -> Iterator[Running]:
     """Build and start the project in ``folder``; yield it healthy, and clean up whatever happens.
 
     pytest-docker neither cleans up nor shows logs when starting fails, so that is done here.
@@ -176,7 +185,7 @@ def run_stack(pair: Pair, folder: Path, name: str, *overlays: Path) -> Iterator[
         docker_setup=[],
         docker_cleanup=["down --volumes --remove-orphans --rmi local --timeout 5"],
     ) as services:
-        stack = Stack(pair, folder, name, services)
+        stack = kind(pair, folder, name, services)
         try:
             stack.compose("up --build --wait --wait-timeout 120")
         except Exception as error:

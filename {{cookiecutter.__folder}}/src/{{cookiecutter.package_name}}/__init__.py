@@ -10,6 +10,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from . import config, health, logs, pages
 from .drain import DrainBody
+from .sessions import SessionInterface
 
 
 def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
@@ -36,6 +37,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
         x_prefix=settings["FORWARDED_PREFIX_HOPS"],
     )
 
+    app.session_interface = SessionInterface()
     logs.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)

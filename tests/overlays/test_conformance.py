@@ -1,0 +1,38 @@
+"""What every pair answers over HTTP, asked again over HTTPS: the same tests, through a tunnel."""
+
+from tests.pairs.test_bodies import test_body_over_the_limit, test_upload_in_chunks
+from tests.pairs.test_forwarding import (
+    test_all_claims_at_once_are_ignored,
+    test_claims_about_the_client_are_ignored,
+)
+from tests.pairs.test_headers import test_every_answer_is_guarded
+from tests.pairs.test_routing import (
+    test_answer_is_exact,
+    test_conditional_request,
+    test_front_page_names_the_pair,
+    test_head_is_get_without_a_body,
+    test_no_content,
+    test_options,
+    test_two_cookies,
+    test_wrong_method,
+)
+from tests.pairs.test_smuggling import test_two_lengths
+from tests.pairs.test_static import test_static_file_comes_from_the_proxy
+
+__all__ = [
+    "test_all_claims_at_once_are_ignored",
+    "test_answer_is_exact",
+    "test_body_over_the_limit",
+    "test_claims_about_the_client_are_ignored",
+    "test_conditional_request",
+    "test_every_answer_is_guarded",
+    "test_front_page_names_the_pair",
+    "test_head_is_get_without_a_body",
+    "test_no_content",
+    "test_options",
+    "test_static_file_comes_from_the_proxy",
+    "test_two_cookies",
+    "test_two_lengths",
+    "test_upload_in_chunks",
+    "test_wrong_method",
+]

@@ -1,0 +1,244 @@
+"""HTTP/2: the same answers as HTTP/1.1, and nothing that frames smuggle past the proxy."""
+
+import hashlib
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import uuid4
+
+import h2.config
+import h2.connection
+import h2.events
+import httpx
+import pytest
+from h2.exceptions import ProtocolError
+
+from tests.overlays.https import HttpsStack
+from tests.pairs.test_forwarding import CLAIMS
+from tests.pairs.witness import GUARDS, Witness
+
+
+@pytest.fixture(scope="module")
+def client(stack: HttpsStack) -> Iterator[httpx.Client]:
+    """A client that speaks HTTP/2 only, over one connection."""
+    context = ssl.create_default_context(cafile=stack.certificate)
+    with httpx.Client(
+        http1=False, http2=True, verify=context, base_url=stack.url, timeout=15, trust_env=False
+    ) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/"),
+        ("HEAD", "/"),
+        ("GET", "/health/proxy"),
+        ("GET", "/static/style.css"),
+        ("GET", "/static/nothing"),
+        ("GET", "/nothing-here"),
+        ("GET", "/probe/fail"),
+        ("GET", "/probe/bytes/1000000"),
+        ("GET", "/probe/redirect/address"),
+        ("GET", "/probe/cookies"),
+        ("GET", "/probe/file"),
+        ("OPTIONS", "/"),
+        ("DELETE", "/"),
+        ("GET", "/a%2Fb/%C3%A9?c=%20&d"),
+    ],
+    ids=str,
+)
+def test_answers_are_those_of_http_1(
+    stack: HttpsStack, client: httpx.Client, method: str, path: str
+):
+    old, new = stack.request(method, path), client.request(method, path)
+    assert new.http_version == "HTTP/2"
+    assert (new.status_code, new.content) == (old.status_code, old.content)
+    for name in ("Content-Type", "Location", "Allow", "ETag", "Cache-Control", "Set-Cookie"):
+        assert new.headers.get(name) == old.headers.get(name), name
+    for answer in (old.raw.headers.getlist, new.headers.get_list):
+        assert answer("Strict-Transport-Security") == ["max-age=31536000"]
+        for name, value in GUARDS.items():
+            assert answer(name) == [value], name
+        assert len(answer("X-Request-ID")) == 1
+        assert not answer("Upgrade")
+    assert not new.headers.get("Connection")
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000, 1_000_000])
+@pytest.mark.parametrize("announced", [True, False])
+def test_upload(client: httpx.Client, size: int, announced: bool):
+    body = bytes(number % 251 for number in range(size))
+    answer = client.post("/probe/upload", content=body if announced else iter([body]))
+    assert answer.json() == {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
+
+
+def test_upload_over_the_limit(stack: HttpsStack, client: httpx.Client):
+    body = bytes(11 * 1024 * 1024)
+    assert client.post("/probe/upload", content=iter([body])).status_code == 413
+    # One that is announced is refused before it comes.
+    fields = HEAD | {b":path": b"/probe/upload", b"content-length": b"%d" % len(body)}
+    assert send(stack, list(fields.items())) == 413
+
+
+def test_address_over_the_limit(stack: HttpsStack, client: httpx.Client):
+    for ask in (stack.get, client.get):
+        assert ask("/" + "u" * 20_000).status_code == 414
+
+
+def test_events_arrive_one_by_one(stack: HttpsStack, client: httpx.Client):
+    """The next is made only once the one before has arrived."""
+    name = uuid4().hex
+    with client.stream("GET", f"/probe/stream/{name}") as answer:
+        for number, event in enumerate(answer.iter_raw()):
+            assert event == f"data: {number}\n\n".encode()
+            stack.request("PUT", f"/probe/marks/{name}")
+    assert number == 4
+
+
+def test_many_requests_at_once(client: httpx.Client):
+    names = [uuid4().hex for _ in range(20)]
+    with ThreadPoolExecutor(len(names)) as pool:
+        answers = list(pool.map(lambda name: client.get(f"/probe/work/0.1/{name}"), names))
+    assert [answer.text for answer in answers] == [f"{name}\n" * 1000 for name in names]
+
+
+def test_the_application_knows_the_client(stack: HttpsStack, client: httpx.Client):
+    """Its scheme and host, whatever it claims."""
+    for claims in ({}, CLAIMS, CLAIMS | {"X-Forwarded-Proto": "http"}):
+        told = client.get("/probe/request", headers=claims).json()
+        assert told["scheme"] == "https"
+        assert told["root"] == f"{stack.url}/"
+        network = stack.docker.networks.get(f"{stack.name}_default")
+        assert told["address"] == network.attrs["IPAM"]["Config"][0]["Gateway"]
+        for name, value in told["headers"]:
+            assert "evil" not in value and "6.6.6.6" not in value, name
+
+
+# --- Requests that no library sends ---
+
+SMUGGLED = b"GET /probe/echo/smuggled/TOKEN HTTP/1.1\r\nHost: localhost\r\n\r\n"
+REFUSED, EITHER = frozenset(), frozenset({200})
+HEAD = {
+    b":method": b"POST",
+    b":scheme": b"https",
+    b":authority": b"localhost",
+    b":path": b"/probe/echo/first/TOKEN",
+}
+
+
+@dataclass(frozen=True)
+class Fields:
+    """A request's fields, more of them or in the place of the usual ones; TOKEN is a fresh one."""
+
+    id: str
+    fields: tuple[tuple[bytes, bytes], ...]
+    body: bytes = b"hello"
+    # Beside refusals and a connection that is broken off.
+    statuses: frozenset[int] = REFUSED
+
+    def __str__(self) -> str:
+        return self.id
+
+
+CHUNKED = b"0\r\n\r\n" + SMUGGLED
+CRLF = b"b\r\nTransfer-Encoding: chunked\r\n\r\n" + SMUGGLED
+REQUESTS = [
+    Fields("plain", (), statuses=EITHER),
+    Fields("length-too-short", ((b"content-length", b"0"),), SMUGGLED),
+    Fields("length-too-long", ((b"content-length", b"99"),)),
+    Fields("lengths", ((b"content-length", b"5"), (b"content-length", b"0"))),
+    Fields("chunked", ((b"transfer-encoding", b"chunked"),), CHUNKED, EITHER),
+    Fields("chunked-alike", ((b"transfer_encoding", b"chunked"),), CHUNKED, EITHER),
+    Fields("length-alike", ((b"content_length", b"0"),), SMUGGLED, EITHER),
+    Fields("connection", ((b"connection", b"x-forwarded-for"),), statuses=EITHER),
+    Fields("te", ((b"te", b"chunked"),), statuses=EITHER),
+    Fields("line-in-value", ((b"x-a", CRLF),)),
+    Fields("line-feed-in-value", ((b"x-a", b"b\nTransfer-Encoding: chunked"),)),
+    Fields("nul-in-value", ((b"x-a", b"b\0c"),)),
+    Fields("line-in-name", ((b"x-a: b\r\nTransfer-Encoding", b"chunked"),)),
+    Fields("colon-in-name", ((b"transfer-encoding:chunked", b"a"),)),
+    Fields("space-in-name", ((b"transfer-encoding ", b"chunked"),)),
+    Fields("upper-case-name", ((b"Transfer-Encoding", b"chunked"),)),
+    Fields("line-in-method", ((b":method", b"GET / HTTP/1.1\r\nX-A:"),)),
+    Fields("space-in-method", ((b":method", b"GET /probe/echo/smuggled/TOKEN HTTP/1.1 "),)),
+    Fields("line-in-path", ((b":path", b"/ HTTP/1.1\r\n\r\n" + SMUGGLED),)),
+    Fields("space-in-path", ((b":path", b"/ HTTP/1.1"),)),
+    Fields("path-that-is-none", ((b":path", b"probe"),)),
+    Fields("line-in-authority", ((b":authority", b"a\r\nX-A: b"),)),
+    Fields("scheme-of-http", ((b":scheme", b"http"),), statuses=EITHER),
+    Fields("scheme-that-is-none", ((b":scheme", b"https://a/?"),), statuses=EITHER),
+    Fields("other-host", ((b"host", b"evil.example"),), statuses=EITHER),
+    *(
+        Fields(f"claim-{name}", ((name.encode(), b"6.6.6.6"),), statuses=EITHER)
+        for name in ("x-forwarded-for", "x_forwarded_for", "x-real-ip", "forwarded")
+    ),
+]
+
+
+def send(
+    stack: HttpsStack, fields: list[tuple[bytes, bytes]], body: bytes | None = None
+) -> int | None:
+    """Send a request as it is, on a connection of its own; return its status, if it gets one.
+
+    Without a body it does not end: one is still to come.
+    """
+    context = ssl.create_default_context(cafile=stack.certificate)
+    context.set_alpn_protocols(["h2"])
+    config = h2.config.H2Configuration(
+        validate_outbound_headers=False, normalize_outbound_headers=False
+    )
+    talk = h2.connection.H2Connection(config)
+    with (
+        socket.create_connection(("127.0.0.1", stack.https_port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        assert connection.selected_alpn_protocol() == "h2"
+        talk.initiate_connection()
+        talk.send_headers(1, fields)
+        if body is not None:
+            talk.send_data(1, body, end_stream=True)
+        connection.sendall(talk.data_to_send())
+        while data := connection.recv(65536):
+            try:
+                events = talk.receive_data(data)
+            except ProtocolError:
+                return None
+            for event in events:
+                if isinstance(event, h2.events.ResponseReceived):
+                    return int(dict(event.headers)[b":status"])
+                if isinstance(event, h2.events.StreamReset | h2.events.ConnectionTerminated):
+                    return None
+            connection.sendall(talk.data_to_send())
+    return None
+
+
+@pytest.mark.parametrize("probe", REQUESTS, ids=str)
+def test_what_frames_can_say_and_lines_cannot(stack: HttpsStack, probe: Fields):
+    """Refused; or one request with its own body and the proxy's facts, and no other behind it."""
+    token = uuid4().hex.encode()
+    witness = Witness(stack)
+
+    def filled(text: bytes) -> bytes:
+        return text.replace(b"TOKEN", token)
+
+    given = dict(probe.fields)
+    fields = [(name, given.get(name, value)) for name, value in HEAD.items()]
+    fields += [field for field in probe.fields if field[0] not in HEAD]
+    body = filled(probe.body)
+    status = send(stack, [(filled(name), filled(value)) for name, value in fields], body)
+    assert status is None or status in probe.statuses | {400, 404, 405, 421, 501}, status
+    seen = witness.requests()
+    first = filled(HEAD[b":path"]).decode()
+    assert [got["path"] for got in seen] in ([], [first]), status
+    if status == 200:
+        (got,) = seen
+        assert got["sha256"] == hashlib.sha256(body).hexdigest()
+        assert got["headers"]["HTTP_X_FORWARDED_PROTO"] == "https"
+        assert got["headers"]["HTTP_HOST"] == got["headers"]["HTTP_X_FORWARDED_HOST"]
+        assert "6.6.6.6" not in json.dumps(got)
+    else:
+        assert seen == [], "what was refused reached the application"

@@ -1,0 +1,201 @@
+"""HTTPS: by which protocols, from which certificate, and how HTTP leads there."""
+
+import re
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.harness.load import ask, load
+from tests.harness.raw import Raw
+from tests.harness.stack import run, wait_until
+from tests.harness.template import ROOT
+from tests.harness.wire import exchange
+from tests.hosting.section import commands
+from tests.overlays.conftest import make_certificate
+from tests.overlays.https import HttpsStack
+from tests.pairs.witness import assert_guarded, request
+
+SCANNER = ROOT / "tests" / "overlays" / "scanner.txt"
+
+
+def scan(*arguments: str | Path) -> str:
+    """Run the scanner, in an environment of its own; return what it found."""
+    uv = Path(sys.executable).with_name("uv")
+    environment = ["--quiet", "--isolated", "--no-project", "--with-requirements", SCANNER]
+    done = subprocess.run(
+        [uv, "run", *environment, "sslyze", *arguments], capture_output=True, text=True, check=False
+    )
+    assert "SCANS COMPLETED" in done.stdout, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_protocols_and_ciphers_are_those_that_mozilla_advises(stack: HttpsStack):
+    found = scan("--mozilla_config=intermediate", f"127.0.0.1:{stack.https_port}")
+    for protocol in ("SSL 2.0", "SSL 3.0", "TLS 1.0", "TLS 1.1"):
+        (refused,) = re.findall(rf"\* {protocol} Cipher Suites:\n(.*\n.*\n)", found)
+        assert "rejected all cipher suites" in refused, refused
+    _, _, verdict = found.partition("COMPLIANCE")
+    complaints = re.findall(r"^ +\* (\w+): .*$", verdict, re.MULTILINE)
+    # The certificate is nobody's; and OpenSSL takes two curves that are stronger than advised.
+    assert complaints == ["certificate_path_validation", "tls_curves"]
+    assert set(re.findall(r"'(\w+)'", verdict)) >= {"X448", "secp521r1"}
+
+
+# --- HTTP ---
+
+
+def over_http(stack: HttpsStack, line: str, *headers: str, host: str = "Host: shop.example"):
+    data = request(*headers, "Connection: close", line=line, host=host)
+    (reply,) = exchange(stack.published(8080), data).replies
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("line", "location"),
+    [
+        ("GET / HTTP/1.1", "https://shop.example:{port}/"),
+        ("POST /a%2Fb%0D%0AX:c/../?d=%20&e HTTP/1.1", None),
+        ("GET //evil.example/ HTTP/1.1", "https://shop.example:{port}//evil.example/"),
+        ("GET /health/proxying HTTP/1.1", "https://shop.example:{port}/health/proxying"),
+        (
+            "GET http://shop.example/?a=http://b/ HTTP/1.1",
+            "https://shop.example:{port}/?a=http://b/",
+        ),
+    ],
+)
+def test_http_leads_to_https(stack: HttpsStack, line: str, location: str | None):
+    reply = over_http(stack, line)
+    assert reply.status == 308
+    sent = line.split()[1]
+    expected = (location or "https://shop.example:{port}" + sent).format(port=0)
+    assert reply.headers.get_all("Location") == [expected]
+    # Said over HTTP, it would mean nothing.
+    assert "Strict-Transport-Security" not in reply.headers
+    assert_guarded(reply.headers, reply.body)
+
+
+@pytest.mark.parametrize("line", ["CONNECT shop.example:443 HTTP/1.1", "OPTIONS * HTTP/1.1"])
+def test_what_leads_nowhere_does_not_reach_the_application(stack: HttpsStack, line: str):
+    reply = over_http(stack, line)
+    assert reply.status in (200, 400, 405)
+    assert "X-Probe-Path" not in reply.headers
+
+
+def test_the_proxys_health_needs_no_tls(stack: HttpsStack):
+    assert over_http(stack, "GET /health/proxy HTTP/1.1").body == b"ok\n"
+
+
+def test_a_certificate_authority_finds_the_answer_to_its_challenge(stack: HttpsStack):
+    folder = stack.certificate.parent / "webroot" / ".well-known" / "acme-challenge"
+    folder.mkdir(parents=True)
+    (folder / "token").write_text("answer")
+    path = "/.well-known/acme-challenge"
+    reply = over_http(stack, f"GET {path}/token HTTP/1.1")
+    assert (reply.status, reply.body) == (200, b"answer")
+    for other in ("other", "", "../../../privkey.pem", "%2e%2e/%2e%2e/%2e%2e/privkey.pem"):
+        reply = over_http(stack, f"GET {path}/{other} HTTP/1.1")
+        assert reply.status in (308, 400, 403, 404)
+        assert b"KEY" not in reply.body
+
+
+# --- The certificate ---
+
+
+@pytest.fixture
+def next_certificate(project: Path, tmp_path: Path) -> Path:
+    """Another certificate and its key, in a folder."""
+    (tmp_path / "secrets").mkdir()
+    make_certificate(project, tmp_path)
+    return tmp_path / "secrets" / "tls"
+
+
+def reload(stack: HttpsStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the certificate reloaded by the command that the README gives."""
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.name)
+    command = commands(stack.folder / "README.md", "HTTPS").splitlines()[-1]
+    run(["bash", "-c", command], cwd=stack.folder)
+
+
+def served(stack: HttpsStack) -> str:
+    """Return the certificate that is served now."""
+    return ssl.get_server_certificate(("127.0.0.1", stack.https_port))
+
+
+def is_served(stack: HttpsStack, certificate: Path) -> bool:
+    return served(stack).split() == certificate.read_text().split()
+
+
+def test_a_certificate_is_reloaded_without_losing_a_request(
+    stack: HttpsStack,
+    next_certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    record_property: Callable[[str, object], None],
+    tmp_path: Path,
+):
+    """Nor one that had begun, of which every process of the proxy has some."""
+    both = tmp_path / "both.pem"
+    both.write_text(
+        stack.certificate.read_text() + (next_certificate / "fullchain.pem").read_text()
+    )
+    trusted = {"verify": str(both)}
+    begun = [Raw(stack) for _ in range(16)]
+    for client in begun:
+        client.send(b"GET /probe/bytes/10 HTTP/1.1\r\nHost: localhost\r\n")
+    with (
+        ThreadPoolExecutor() as pool,
+        load(f"{stack.url}/probe/work/0.01/", pause=0, **trusted) as running,
+    ):
+        long = pool.submit(ask, f"{stack.url}/probe/drip/4.0/{uuid4().hex}", **trusted)
+        wait_until(lambda: running.count(200) > 50, timeout=20)
+        for file in ("fullchain.pem", "privkey.pem"):
+            shutil.copy(next_certificate / file, stack.certificate.parent)
+        reload(stack, monkeypatch)
+        wait_until(lambda: is_served(stack, stack.certificate), timeout=10)
+        after = running.count(200)
+        wait_until(lambda: running.count(200) > after + 100, timeout=20)
+    for client in begun:
+        with client:
+            client.send(b"Connection: close\r\n\r\n")
+            assert client.answer().status == 200
+    outcomes = [*running.outcomes, long.result()]
+    lost = [outcome for outcome in outcomes if outcome.status != 200 or outcome.cut]
+    record_property("certificate_reload_sent", len(outcomes))
+    record_property("certificate_reload_failed", len(lost))
+    assert lost == []
+
+
+def test_a_key_of_another_certificate_changes_nothing(
+    stack: HttpsStack, next_certificate: Path, monkeypatch: pytest.MonkeyPatch
+):
+    key = stack.certificate.with_name("privkey.pem")
+    right = key.read_text()
+    shutil.copy(next_certificate / "privkey.pem", key)
+    try:
+        with pytest.raises(AssertionError, match="key"):
+            reload(stack, monkeypatch)
+        assert is_served(stack, stack.certificate)
+    finally:
+        key.write_text(right)
+    assert stack.get("/").status_code == 200
+
+
+# --- What production has not ---
+
+
+def test_production_has_no_debugger(stack: HttpsStack):
+    answer = stack.get("/probe/fail")
+    assert answer.status_code == 500
+    assert "debugger" not in answer.text.lower()
+    assert "Traceback" not in answer.text
+    style = stack.get("/", params={"__debugger__": "yes", "cmd": "resource", "f": "style.css"})
+    assert style.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert stack.get("/console").status_code == 404
+    found = stack.container("app").exec_run(["python", "-c", "import watchdog"])
+    assert b"No module named 'watchdog'" in found.output
