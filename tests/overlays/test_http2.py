@@ -1,12 +1,13 @@
 """HTTP/2: the same answers as HTTP/1.1, and nothing that frames smuggle past the proxy."""
 
+import asyncio
 import hashlib
 import json
 import socket
 import ssl
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 from uuid import uuid4
 
 import h2.config
@@ -21,13 +22,17 @@ from tests.pairs.test_forwarding import CLAIMS
 from tests.pairs.witness import GUARDS, Witness
 
 
+def settings(stack: HttpsStack) -> dict[str, Any]:
+    """Return what makes a client of httpx speak HTTP/2 only, over one connection."""
+    context = ssl.create_default_context(cafile=stack.certificate)
+    protocols = {"http1": False, "http2": True}
+    return {"base_url": stack.url, "verify": context, "timeout": 15, "trust_env": False} | protocols
+
+
 @pytest.fixture(scope="module")
 def client(stack: HttpsStack) -> Iterator[httpx.Client]:
-    """A client that speaks HTTP/2 only, over one connection."""
-    context = ssl.create_default_context(cafile=stack.certificate)
-    with httpx.Client(
-        http1=False, http2=True, verify=context, base_url=stack.url, timeout=15, trust_env=False
-    ) as client:
+    """A client that speaks HTTP/2."""
+    with httpx.Client(**settings(stack)) as client:
         yield client
 
 
@@ -99,11 +104,14 @@ def test_events_arrive_one_by_one(stack: HttpsStack, client: httpx.Client):
     assert number == 4
 
 
-def test_many_requests_at_once(client: httpx.Client):
+def test_many_requests_at_once(stack: HttpsStack):
     names = [uuid4().hex for _ in range(20)]
-    with ThreadPoolExecutor(len(names)) as pool:
-        answers = list(pool.map(lambda name: client.get(f"/probe/work/0.1/{name}"), names))
-    assert [answer.text for answer in answers] == [f"{name}\n" * 1000 for name in names]
+
+    async def ask() -> list[httpx.Response]:
+        async with httpx.AsyncClient(**settings(stack)) as client:
+            return await asyncio.gather(*(client.get(f"/probe/work/0.1/{name}") for name in names))
+
+    assert [answer.text for answer in asyncio.run(ask())] == [f"{name}\n" * 1000 for name in names]
 
 
 def test_the_application_knows_the_client(stack: HttpsStack, client: httpx.Client):
