@@ -6,6 +6,9 @@ from tests.harness.conformance import place
 from tests.harness.stack import prepare_engine
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS
 
+# Its assertions explain themselves, as those of the tests do; whoever imports it first.
+pytest.register_assert_rewrite("tests.pairs.witness")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

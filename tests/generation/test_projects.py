@@ -157,7 +157,10 @@ def test_images_are_the_chosen_ones(project: Project):
 BY_STOP_SIGNAL = {entry["stop_signal"]: name for name, entry in FACTS["_servers"].items()}
 
 
-@pytest.mark.parametrize("target", FACTS["deploy_to"])
+@pytest.mark.parametrize(
+    "target",
+    [name for name, entry in FACTS["_targets"].items() if entry["runs_images"]] + ["none", "all"],
+)
 @pytest.mark.parametrize("server", BY_STOP_SIGNAL.values())
 def test_images_heed_sigterm_where_a_platform_sends_nothing_else(server, target, tmp_path):
     """Those that it is sent to, if their own stop signal is another one."""

@@ -1,9 +1,10 @@
-"""The commands of a generated project's README, run as they stand there."""
+"""The commands of a generated project's pages, run as they stand there."""
 
 import os
 import re
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -25,6 +26,21 @@ def readme_commands(project: Path) -> list[str]:
             if child.type == "code_inline" and PROGRAM.match(child.content):
                 found.append(child.content)
     return found
+
+
+def commands(page: Path, heading: str | None) -> str:
+    """Return what stands in the page's console blocks, of all or under one heading.
+
+    Blocks of another kind are for the reader to adapt.
+    """
+    found, under = [], None
+    for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
+        if before.type == "heading_open":
+            under = token.content
+        elif token.info == "console" and heading in (None, under):
+            found.append(token.content)
+    assert found, f"{page} has no commands under {heading!r}"
+    return "\n".join(found)
 
 
 def claims(beginning: str, text: str) -> bool:

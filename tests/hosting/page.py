@@ -5,11 +5,10 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 
-from markdown_it import MarkdownIt
+from tests.harness.readme import commands
 
 # Writes down how it was called, and what came by a pipe where "-" stands for that.
 STAND_IN = """#!/usr/bin/env bash
@@ -22,21 +21,6 @@ case " $* " in
 ANSWERS
 esac
 """
-
-
-def commands(page: Path, heading: str | None) -> str:
-    """Return what stands in the page's console blocks, of all or under one heading.
-
-    Blocks of another kind are for the reader to adapt.
-    """
-    found, under = [], None
-    for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
-        if before.type == "heading_open":
-            under = token.content
-        elif token.info == "console" and heading in (None, under):
-            found.append(token.content)
-    assert found, f"{page} has no commands under {heading!r}"
-    return "\n".join(found)
 
 
 class Followed:

@@ -27,9 +27,9 @@ from tests.harness.template import FACTS, FOLDER, PROXIES, PYTHON_VERSIONS, SERV
 from . import contract
 from .balancer import APPENDS, balancer
 from .conftest import EACH_SERVER, PACKAGE
+from .page import follow
 from .pythonanywhere import Account, api
 from .runtime import add_probe, install, network, served, stop_in_the_midst
-from .stand_ins import follow
 
 # It needs older packages than the tests do, so that it has an environment of its own.
 CLIENT = "pythonanywhere==0.19.3"

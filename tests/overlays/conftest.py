@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.readme import commands
 from tests.harness.stack import run, run_stack
 from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
-from tests.hosting.section import commands
 from tests.overlays.https import HttpsStack
 
 PACKAGE = "probed"

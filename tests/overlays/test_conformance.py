@@ -9,7 +9,7 @@ from tests.pairs.test_headers import test_every_answer_is_guarded
 from tests.pairs.test_routing import (
     test_answer_is_exact,
     test_conditional_request,
-    test_front_page_names_the_pair,
+    test_front_page_names_the_service_and_not_what_serves_it,
     test_head_is_get_without_a_body,
     test_no_content,
     test_options,
@@ -26,7 +26,7 @@ __all__ = [
     "test_claims_about_the_client_are_ignored",
     "test_conditional_request",
     "test_every_answer_is_guarded",
-    "test_front_page_names_the_pair",
+    "test_front_page_names_the_service_and_not_what_serves_it",
     "test_head_is_get_without_a_body",
     "test_no_content",
     "test_options",

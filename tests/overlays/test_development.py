@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.harness.readme import commands
 from tests.harness.stack import Stack, run, run_stack, wait_until
 from tests.harness.template import PROXIES, SERVERS, Pair
-from tests.hosting.section import commands
 
 Record = Callable[[str, object], None]
 
@@ -162,7 +162,7 @@ def test_two_commands_without_docker(
         ["bash", "-c", serve], cwd=project, start_new_session=True, stdout=subprocess.DEVNULL
     )
     try:
-        wait_for(f"http://127.0.0.1:{free_port}/", "served by")
+        wait_for(f"http://127.0.0.1:{free_port}/", "What the application sees")
         saves('"saved"')
         wait_for(f"http://127.0.0.1:{free_port}/saved", "saved")
         assert process.poll() is None

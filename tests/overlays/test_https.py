@@ -14,10 +14,10 @@ import pytest
 
 from tests.harness.load import ask, load
 from tests.harness.raw import Raw
+from tests.harness.readme import commands
 from tests.harness.stack import run, wait_until
 from tests.harness.template import ROOT
 from tests.harness.wire import exchange
-from tests.hosting.section import commands
 from tests.overlays.conftest import make_certificate
 from tests.overlays.https import HttpsStack
 from tests.pairs.witness import assert_guarded, request

@@ -14,9 +14,6 @@ from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, genera
 from tests.pairs.known_limits import KNOWN_LIMITS
 from tests.pairs.mutations import MUTATIONS
 
-# Its assertions explain themselves, as those of the tests do.
-pytest.register_assert_rewrite("tests.pairs.witness")
-
 PACKAGE = "probed"
 PROBE = Path(__file__).parent / "probe"
 LATE = ["disruptive", "patient"]
