@@ -64,41 +64,55 @@ class HttpsStack(Stack):
         """Pass on what comes; say at which port, and how this ends."""
         loop, ending = asyncio.get_running_loop(), asyncio.Event()
 
-        async def join(client: asyncio.Transport, end: End) -> None:
+        ends: set[asyncio.Transport] = set()
+        joins: set[asyncio.Task[None]] = set()
+
+        async def join(client: End) -> None:
             # The certificate may be another by now.
             context = ssl.create_default_context(cafile=self.certificate)
             try:
-                end.other, _ = await loop.create_connection(
-                    lambda: End(client), "127.0.0.1", self.https_port, ssl=context
+                client.other, _ = await loop.create_connection(
+                    lambda: End(ends, client.own), "127.0.0.1", self.https_port, ssl=context
                 )
             except OSError:
-                client.close()
+                client.own.close()
             else:
-                client.resume_reading()
+                client.own.resume_reading()
 
         class Client(End):
             def connection_made(self, transport: asyncio.Transport) -> None:
+                super().connection_made(transport)
                 transport.pause_reading()
-                joins.add(loop.create_task(join(transport, self)))
+                joins.add(loop.create_task(join(self)))
 
-        joins: set[asyncio.Task[None]] = set()
-        server = await loop.create_server(Client, "127.0.0.1", 0)
+        server = await loop.create_server(lambda: Client(ends), "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
         opened.set_result((port, lambda: loop.call_soon_threadsafe(ending.set)))
         await ending.wait()
         server.close()
+        for transport in ends.copy():
+            transport.abort()
+        while ends:
+            await asyncio.sleep(0)  # until each has closed
 
 
 class End(asyncio.Protocol):
     """One end of a connection: what comes in here goes out at the other, the close last."""
 
-    def __init__(self, other: asyncio.Transport | None = None) -> None:
-        self.other = other
+    def __init__(
+        self, ends: set[asyncio.Transport], other: asyncio.Transport | None = None
+    ) -> None:
+        self.ends, self.other = ends, other
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        self.own = transport
+        self.ends.add(transport)
 
     def data_received(self, data: bytes) -> None:
         self.other.write(data)
 
     def connection_lost(self, _: Exception | None) -> None:
+        self.ends.discard(self.own)
         # TLS cannot be closed by half: who stops sending has left.
         if self.other:
             self.other.close()
