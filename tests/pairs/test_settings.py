@@ -22,7 +22,7 @@ CHANGED = {
     "PORT": "9000",
     "WEB_CONCURRENCY": "2",
     "WEB_THREADS": "2",
-    "REQUEST_TIMEOUT": "2",
+    "REQUEST_TIMEOUT": "3",
     "MAX_CONTENT_LENGTH": "1000",
     "TRUSTED_HOSTS": "good.example,.also.example",
     "LOG_LEVEL": "debug",

@@ -14,9 +14,9 @@ threads = int(os.environ["WEB_THREADS"])
 # A worker that shows no sign of life for so long is replaced. Slow requests are the proxy's to end.
 timeout = int(os.environ["REQUEST_TIMEOUT"])
 graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
-# A worker is replaced after so many requests, 0 for never, or up to a tenth more: not all at once.
+# A worker is replaced after so many requests, 0 for never, or up to half more: not all at once.
 max_requests = int(os.environ["MAX_REQUESTS"])
-max_requests_jitter = max_requests // 10
+max_requests_jitter = max_requests // 2
 # Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
 keepalive = 75
 
