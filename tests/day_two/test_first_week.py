@@ -105,7 +105,7 @@ def developer(project: Path, **environment: str) -> Iterator[list[str]]:
 def work_without_containers(project: Path, url: str) -> None:
     """Test, lint and commit on a developer's machine."""
     with developer(project, BASE_URL=url) as machine:
-        run_readme(project, "python3 -m venv .venv", within=machine)
+        run_readme(project, "python3 -m venv .venv\n", within=machine)
         run_readme(project, ".venv/bin/pytest tests/smoke", within=machine)
         run([*machine, "git", "init", "--quiet"], cwd=project)
         run([*machine, "git", "add", "--all"], cwd=project)

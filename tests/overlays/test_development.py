@@ -162,7 +162,7 @@ def test_it_stops_at_once(development: Stack):
 def test_two_commands_without_docker(
     project: Path, save: Save, monkeypatch: pytest.MonkeyPatch, free_port: int
 ):
-    _, install, serve = commands(project / "README.md", "Develop").splitlines()
+    _, install, serve = filter(None, commands(project / "README.md", "Develop").splitlines())
     run(["bash", "-euc", install], cwd=project)
     monkeypatch.setenv("FLASK_RUN_PORT", str(free_port))
     process = subprocess.Popen(
