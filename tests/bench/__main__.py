@@ -61,7 +61,10 @@ def record(pairs: list[Pair], rounds: int) -> None:
 
 def check(pairs: list[Pair], rounds: int) -> None:
     """Compare the pairs' ratios with the recorded ones. Raises SystemExit if one fell too far."""
-    recorded = json.loads(page.FILE.read_text(encoding="utf-8"))["pairs"]
+    known = json.loads(page.FILE.read_text(encoding="utf-8")) if page.FILE.exists() else {}
+    recorded = known.get("pairs", {})
+    if missing := [str(pair) for pair in pairs if str(pair) not in recorded]:
+        raise SystemExit(f"Nothing to compare with: run `make bench` for {', '.join(missing)}.")
     fallen = []
     for pair in pairs:
         found = measure_ratios(pair, rounds)
