@@ -80,7 +80,7 @@ def test_stop_while_starting(stack: Stack):
     container = stack.docker.containers.get(name)
     try:
         wait_until(lambda: "probe: loading" in container.logs().decode(), timeout=20)
-        container.stop(timeout=30)  # compose.yaml's stop_grace_period
+        container.stop(timeout=10)
         container.reload()
         assert container.attrs["State"]["ExitCode"] == 0, container.logs().decode()
     finally:
