@@ -25,11 +25,21 @@ from pathlib import Path
 
 import eventlet.wsgi
 from eventlet.hubs import trampoline
+from eventlet.wsgi import STATE_CLOSE, HttpProtocol
 
 # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app
+
+
+class Protocol(HttpProtocol):
+    """Begins no request of a connection that was shut before: nobody could get its answer."""
+
+    def _read_request_line(self) -> bytes:
+        line = super()._read_request_line()
+        return b"" if self.conn_state[2] == STATE_CLOSE else line
+
 
 # A signal handler cannot wake eventlet's hub, but a readable pipe can: Python writes to it.
 wakeup, signalled = os.pipe()
@@ -57,6 +67,7 @@ eventlet.spawn(stop_when_signalled)
 eventlet.wsgi.server(
     listener,
     app,
+    protocol=Protocol,
     # Longer than the proxy keeps a connection, so that it never writes into one being closed.
     keepalive=75,
     socket_timeout=75,

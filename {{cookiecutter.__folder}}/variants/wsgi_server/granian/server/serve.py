@@ -1,4 +1,7 @@
-"""Granian: worker processes with threads, HTTP in Rust. https://github.com/emmett-framework/granian"""
+"""Granian: worker processes with threads, HTTP in Rust.
+
+https://github.com/emmett-framework/granian
+"""
 
 import multiprocessing
 import os
@@ -13,8 +16,8 @@ from {{ cookiecutter.package_name }} import logs
 
 # Workers import this file again, so it must not start a server there.
 if __name__ == "__main__":
-    # Whatever this Python's default: a forked worker would have this process's signal handlers until
-    # the application is loaded, and not hear that it is to stop.
+    # Whatever this Python's default: a forked worker would have this process's signal handlers
+    # until the application is loaded, and not hear that it is to stop.
     multiprocessing.set_start_method("spawn")
     socket = os.environ.get("UNIX_SOCKET")
     Granian(
