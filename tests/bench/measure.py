@@ -84,8 +84,9 @@ def measure(pair: Pair, rounds: int) -> Facts:
     with project_of(pair) as project:
         found = {"generation_s": generation_time()} | build_times(project)
         with start(pair, project) as stack:
-            found |= sizes(stack) | start_and_stop(stack) | idle_memory(stack)
+            found |= sizes(stack) | start_and_stop(stack) | {"idle_memory_mb": memory(stack)}
             found |= figures(work(stack, rounds)) | {"loaded_memory_mb": memory(stack)}
+            found["idle_memory_two_workers_mb"] = memory_of_two_workers(stack)
     return found
 
 
@@ -203,22 +204,19 @@ def start_and_stop(stack: Stack) -> Facts:
     return {"start_to_healthy_s": median(starts, 2), "idle_stop_s": median(stops, 2)}
 
 
-def idle_memory(stack: Stack) -> Facts:
-    """Return what the pair uses when nothing is asked, as it is and with two worker processes."""
-    found = {"idle_memory_mb": memory(stack)}
+def memory_of_two_workers(stack: Stack) -> dict[str, float]:
+    """Return what the pair uses when nothing is asked and it has two worker processes."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WEB_CONCURRENCY", "2")
         stack.start()
-        found["idle_memory_two_workers_mb"] = memory(stack)
-    stack.start()
-    return found
+    return memory(stack)
 
 
 def memory(stack: Stack) -> dict[str, float]:
     """Return what each container uses, in MB: its cgroup's memory without idle file cache."""
     found = {}
     for service in ("app", "proxy"):
-        use = stack.container(service).stats(stream=False)["memory_stats"]
+        use = stack.container(service).stats(stream=False, one_shot=True)["memory_stats"]
         found[service] = round((use["usage"] - use["stats"]["inactive_file"]) / MB, 1)
     return found
 
@@ -297,15 +295,15 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
         for _ in range(count):
             rounds.ceilings.append(ceilings(app))
             for way in ways:
-                ask("json", way, lambda generator: generator.ask(JSON, 2))
+                ask("json", way, lambda generator: generator.ask(JSON, 1))
             if brief:
                 continue
             half = rounds.outcomes["json", "direct"][-1].per_second / 2
             for way in ("direct", "proxied"):
-                ask("half", way, lambda generator, half=half: generator.ask_at_rate(JSON, half, 2))
-                ask("one", way, lambda generator: generator.ask_in_a_row(JSON, 1000))
+                ask("half", way, lambda generator, half=half: generator.ask_at_rate(JSON, half, 1))
                 for name in ("upload", "stream", "wait"):
                     ask(name, way, lambda generator, name=name: generator.ask(WORKS[name], 1))
+            ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
             for name in ("static", "proxy"):
                 ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
     return rounds

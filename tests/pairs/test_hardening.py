@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from docker.models.containers import Container
 
-from tests.harness.stack import Stack
+from tests.harness.stack import Stack, wait_until
 from tests.harness.template import FACTS
 
 # In the containers, where nobody else writes.
@@ -227,7 +227,8 @@ def test_minimal_image_has_what_python_needs_and_no_shell(
     if minimal is None:
         assert "APP_BASE" not in (project / "Dockerfile").read_text()
         return
-    assert stack.get("/").status_code == 200
+    # At its new address, which the proxy has to learn.
+    wait_until(lambda: stack.get("/").status_code == 200, timeout=5)
     for program in ("sh", "bash", "ls", "apt-get", "perl"):
         assert minimal.exec_run([program]).exit_code in (126, 127), program
     # Certificates for the services that it asks, time zones, and the modules that are compiled.
