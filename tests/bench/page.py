@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from tests.harness.conformance import table
 from tests.harness.template import FACTS, PAIRS, PROXIES, ROOT, SERVERS, Pair
 
+from .targets import TARGETS
+
 FILE = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
 TEMPLATE = Path(__file__).with_name("page.md")
@@ -206,6 +208,17 @@ TABLES = {
 }
 
 
+def targets(pairs: dict[str, Facts]) -> str:
+    """Return the table of targets: whether all pairs reach each, or which do not, with figures."""
+    found = {pair: pairs[str(pair)] for pair in PAIRS}
+    rows = []
+    for target in TARGETS:
+        missed = target.missed(found)
+        told = ", ".join(f"{pair} {figure:g}" for pair, figure in missed.items())
+        rows.append([target.text, told or "all reach it"])
+    return "\n".join(table(["target", "missed by"], rows))
+
+
 def render(facts: Facts) -> str:
     """Return the page."""
     pairs = {str(pair): facts["pairs"][str(pair)] for pair in PAIRS}
@@ -235,6 +248,7 @@ def render(facts: Facts) -> str:
         | tables
         | {
             "charts": "\n".join(pictures),
+            "targets": targets(pairs),
             "ceilings": {name: number(value, 0) for name, value in ceilings.items()},
         }
     )
