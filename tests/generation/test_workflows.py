@@ -189,12 +189,12 @@ def test_new_locks_are_proposed(runner, already_open):
 
 
 def test_a_release_says_what_the_changelog_says_of_it(runner):
-    changelog = "# Changelog\n\n## Unreleased\n\n- c\n\n## 1.10.0\n\n- b\n\n## 1.1.0\n\n- a\n"
+    changelog = "# Changelog\n\n## Unreleased\n\n- c\n\n## 1.1.10\n\n- b\n\n## 1.1.1\n\n- a\n"
     (runner.folder / "checkout" / "CHANGELOG.md").write_text(changelog)
     publish = step_of("ci.yml", "Publish")
-    assert runner.run(publish, GITHUB_REF_NAME="v1.10.0").returncode == 0
-    assert runner.read("notes.md").strip() == "- b"
-    assert runner.read("asked").startswith("release create v1.10.0 --verify-tag")
+    assert runner.run(publish, GITHUB_REF_NAME="v1.1.1").returncode == 0
+    assert runner.read("notes.md").strip() == "- a"
+    assert runner.read("asked").startswith("release create v1.1.1 --verify-tag")
     refused = runner.run(publish, GITHUB_REF_NAME="v1.2.0")
     assert refused.returncode == 1
     assert "has no section 1.2.0" in refused.stderr
