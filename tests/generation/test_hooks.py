@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from cookiecutter.main import cookiecutter
 
 from ..harness.template import PAIRS, ROOT, generate
 from .contexts import environment, rendered_answers
@@ -21,20 +20,6 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
         for path in folder.rglob("*")
         if path.is_file()
     }
-
-
-def generate_over(into: Path, **answers: str) -> Path:
-    """Generate over the project that is there, as an update does."""
-    return Path(
-        cookiecutter(
-            str(ROOT),
-            no_input=True,
-            output_dir=str(into),
-            extra_context=answers,
-            default_config=True,
-            overwrite_if_exists=True,
-        )
-    )
 
 
 def run_hook(hook: Path, project: Path) -> None:
@@ -70,7 +55,7 @@ def test_generating_again_keeps_the_signing_key_and_what_was_added(tmp_path):
     key = project / "secrets" / "secret_key"
     before = key.read_text(encoding="utf-8")
     (project / "src" / "mine.py").write_text("mine = True\n", encoding="utf-8")
-    assert generate_over(tmp_path) == project
+    assert generate(tmp_path, overwrite_if_exists=True) == project
     assert key.read_text(encoding="utf-8") == before
     assert (project / "src" / "mine.py").exists()
     assert not (project / "variants").exists()
@@ -119,7 +104,9 @@ def test_the_users_umask_does_not_matter(umask, tmp_path):
 def test_another_server_over_the_same_folder_brings_its_own_files(tmp_path):
     first, last = PAIRS[0], PAIRS[-1]
     generate(tmp_path, wsgi_server=first.server, proxy=first.proxy)
-    project = generate_over(tmp_path, wsgi_server=last.server, proxy=last.proxy)
+    project = generate(
+        tmp_path, overwrite_if_exists=True, wsgi_server=last.server, proxy=last.proxy
+    )
     fresh = generate(tmp_path / "fresh", wsgi_server=last.server, proxy=last.proxy)
     for name, (_, content) in contents(fresh).items():
         if not name.startswith("secrets/"):

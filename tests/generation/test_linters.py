@@ -1,7 +1,6 @@
 """The linters that people run on such files find nothing: in a generated project, and here."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -79,28 +78,12 @@ def is_shell_script(file: Path) -> bool:
     return file.suffix in (".sh", ".envsh") or (first.startswith(b"#!") and first.endswith(b"sh"))
 
 
-@pytest.fixture(scope="module")
-def own_files() -> list[Path]:
-    """This repository's files, without the template, which is linted as generated."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    files = [ROOT / name for name in listed.split("\0") if name and not name.startswith("{{")]
-    return [file for file in files if file.is_file()]
+def test_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """By what git runs before each commit, on all files that it knows."""
+    monkeypatch.setenv("PRE_COMMIT_HOME", str(tmp_path))
+    run_tool("pre-commit", "run", "--all-files")
 
 
-def test_own_python(own_files: list[Path]):
-    run_tool("ruff", "check", "--no-cache", "--output-format=concise", ROOT)
-    run_tool("ruff", "format", "--check", "--no-cache", ROOT)
-
-
-def test_own_dockerfiles(own_files: list[Path]):
-    run_tool("hadolint", *(file for file in own_files if file.name == "Dockerfile"))
-
-
-def test_own_shell_scripts(own_files: list[Path]):
-    run_tool("shellcheck", *(file for file in own_files if is_shell_script(file)))
-
-
-def test_own_yaml(own_files: list[Path]):
-    files = [file for file in own_files if file.suffix in (".yaml", ".yml")]
-    run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)
+def test_own_duplicates():
+    """Nothing is told twice: by hand alone, as it takes too long before each commit."""
+    run_tool("pylint", "--disable=all", "--enable=duplicate-code", "hooks", "tests")

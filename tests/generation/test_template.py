@@ -104,11 +104,17 @@ def own_choice(path: Path) -> list[str]:
     return [parts[3]] if "variants" in parts and parts[3] in CHOICES else []
 
 
+# What is seen of each server and proxy, a platform's own, and stand-ins for their images.
+KNOW_CHOICES = {"pairs", "hosting", "engine"}
+
+
 def one_source_files() -> list[Path]:
     """Return the files that may not know any server or proxy by name."""
     found = [*template_files(), *(ROOT / "hooks").glob("*.py")]
-    for folder in (ROOT / "tests" / "harness", ROOT / "tests" / "generation", ROOT / ".github"):
-        found += [path for path in folder.rglob("*") if path.suffix in (".py", ".yml")]
+    tests = [path for path in (ROOT / "tests").iterdir() if path.is_dir()]
+    for folder in [*(path for path in tests if path.name not in KNOW_CHOICES), ROOT / ".github"]:
+        kinds = (".py", ".yml", ".yaml", ".md")
+        found += [path for path in folder.rglob("*") if path.suffix in kinds]
     # A licence may be called after the foundation that a product comes from.
     return [path for path in found if path.name != "LICENSE"]
 

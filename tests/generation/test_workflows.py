@@ -1,21 +1,26 @@
 """The workflows, this repository's and a generated project's: valid, careful, and whole."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import yaml
 
-from ..harness.template import FOLDER, PAIRS, ROOT
+from ..harness.template import FACTS, FOLDER, PAIRS, ROOT
 from .conftest import run_tool
 
 GITHUB = ROOT / ".github"
 # They are copied as they are, so they can be looked at where they lie.
 GENERATED = FOLDER / "variants" / "ci" / "github" / ".github"
-OWN = sorted((GITHUB / "workflows").glob("*.yml"))
-WORKFLOWS = [*OWN, *sorted((GENERATED / "workflows").glob("*.yml"))]
+OWN_FOLDER = GITHUB / "workflows"
+OWN = sorted(OWN_FOLDER.glob("*.yml"))
+OF_PROJECTS = sorted((GENERATED / "workflows").glob("*.yml"))
+WORKFLOWS = OWN + OF_PROJECTS
 workflow = pytest.mark.parametrize(
     "path", WORKFLOWS, ids=lambda path: ("own-" if path in OWN else "generated-") + path.name
 )
@@ -30,30 +35,24 @@ def steps(path):
     return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
+# This repository's own are linted before each commit: see .pre-commit-config.yaml.
 def test_actionlint():
-    run_tool("actionlint", *WORKFLOWS)
+    run_tool("actionlint", *OF_PROJECTS)
 
 
 def test_zizmor():
-    run_tool(
-        "zizmor",
-        "--offline",
-        "--no-progress",
-        "--persona=pedantic",
-        "--quiet",
-        GITHUB,
-        GENERATED,
-    )
+    run_tool("zizmor", "--offline", "--no-progress", "--persona=pedantic", "--quiet", GENERATED)
 
 
 def test_schemas():
-    run_tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *WORKFLOWS)
-    files = [folder / "dependabot.yml" for folder in (GITHUB, GENERATED)]
-    run_tool("check-jsonschema", "--builtin-schema", "vendor.dependabot", *files)
+    run_tool("check-jsonschema", "--builtin-schema", "vendor.github-workflows", *OF_PROJECTS)
+    run_tool(
+        "check-jsonschema", "--builtin-schema", "vendor.dependabot", GENERATED / "dependabot.yml"
+    )
 
 
 def test_yamllint():
-    run_tool("yamllint", "--strict", GITHUB, GENERATED, ROOT / ".yamllint")
+    run_tool("yamllint", "--strict", GENERATED)
 
 
 @workflow
@@ -63,9 +62,12 @@ def test_jobs_are_limited(path):
     assert data["concurrency"]
     for job in data["jobs"].values():
         assert job["timeout-minutes"] <= 60
-        # Nothing but a release may write anything.
-        if job.get("if") != "startsWith(github.ref, 'refs/tags/v')":
-            assert job.get("permissions", {}) in ({}, {"contents": "read"})
+        if job.get("permissions", {}) not in ({}, {"contents": "read"}):
+            # What may write comes last, and runs nothing that could be a stranger's.
+            assert "needs" in job and "pull_request" not in job["if"]
+            assert not any("make " in step.get("run", "") for step in job["steps"])
+            released = job["if"] == "startsWith(github.ref, 'refs/tags/v')"
+            assert released or "pull_request" not in data[True]
 
 
 @workflow
@@ -83,8 +85,9 @@ def test_an_action_has_one_version():
     assert len(names) == len(set(names)), sorted(uses)
 
 
-def test_a_release_waits_for_every_other_job():
-    jobs = read(GENERATED / "workflows" / "ci.yml")["jobs"]
+@pytest.mark.parametrize("folder", [GITHUB, GENERATED], ids=["own", "generated"])
+def test_a_release_waits_for_every_other_job(folder):
+    jobs = read(folder / "workflows" / "ci.yml")["jobs"]
     assert set(jobs["release"]["needs"]) == set(jobs) - {"release"}
 
 
@@ -104,13 +107,17 @@ def test_make_knows_what_is_asked_of_it(path):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
+def step_of(workflow, word):
+    """Return what the step runs whose name has this word in it."""
+    (found,) = (step for step in steps(OWN_FOLDER / workflow) if word in step.get("name", ""))
+    return found["run"]
+
+
 def test_the_matrix_is_every_pair(tmp_path):
     """Run the step itself, as the runner does."""
-    (step,) = (step for step in steps(GITHUB / "workflows" / "ci.yml") if step.get("id") == "pairs")
-    assert step["shell"] == "python"
     output = tmp_path / "output"
     subprocess.run(
-        [sys.executable, "-c", step["run"]],
+        [sys.executable, "-c", step_of("ci.yml", "pairs")],
         cwd=ROOT,
         env={"GITHUB_OUTPUT": str(output)},
         check=True,
@@ -119,3 +126,92 @@ def test_the_matrix_is_every_pair(tmp_path):
     assert name == "pairs"
     assert json.loads(value) == [str(pair) for pair in PAIRS]
     assert PAIRS
+
+
+@dataclass
+class Runner:
+    """A machine of GitHub's in small: a checkout, and a `gh` that writes down what it is asked."""
+
+    folder: Path
+
+    def run(self, script, **variables):
+        """Run a step's script in the checkout."""
+        return subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", script],
+            cwd=self.folder / "checkout",
+            env={
+                "PATH": f"{self.folder}:{os.environ['PATH']}",
+                "HOME": str(self.folder),
+                "RUNNER_TEMP": str(self.folder),
+                "GITHUB_OUTPUT": str(self.folder / "output"),
+                **variables,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def read(self, name):
+        """Return the text of a file beside the checkout, empty where there is none."""
+        file = self.folder / name
+        return file.read_text(encoding="utf-8") if file.exists() else ""
+
+
+@pytest.fixture
+def runner(tmp_path):
+    gh = tmp_path / "gh"
+    gh.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ $2 != list ] || echo $OPEN\n')
+    gh.chmod(0o755)
+    (tmp_path / "checkout").mkdir()
+    runner = Runner(tmp_path)
+    made = runner.run(
+        "git init --quiet --bare ../origin && git init --quiet --initial-branch main &&"
+        "git remote add origin ../origin && echo a==1 > lock && git add lock &&"
+        "git -c user.name=A -c user.email=a@b.example commit --quiet --message first"
+    )
+    assert made.returncode == 0, made.stderr
+    return runner
+
+
+@pytest.mark.parametrize("already_open", ["0", "1"])
+def test_new_locks_are_proposed(runner, already_open):
+    keep, propose = step_of("locks.yml", "Keep"), step_of("locks.yml", "Push")
+    assert runner.run(keep).returncode == 0
+    assert runner.read("output") == ""
+    assert runner.run(f"echo a==2 > lock && {keep}").returncode == 0
+    assert runner.read("output") == "changed=true\n"
+    # The other job begins with a fresh checkout.
+    done = runner.run(f"git checkout --quiet . && {propose}", OPEN=already_open, RUN="the run")
+    assert done.returncode == 0, done.stderr
+    pushed = runner.run("git --git-dir ../origin show locks:lock").stdout
+    assert pushed == "a==2\n"
+    assert ("pr create --head locks" in runner.read("asked")) == (already_open == "0")
+
+
+def test_a_release_says_what_the_changelog_says_of_it(runner):
+    changelog = "# Changelog\n\n## Unreleased\n\n- c\n\n## 1.1.10\n\n- b\n\n## 1.1.1\n\n- a\n"
+    (runner.folder / "checkout" / "CHANGELOG.md").write_text(changelog)
+    publish = step_of("ci.yml", "Publish")
+    assert runner.run(publish, GITHUB_REF_NAME="v1.1.1").returncode == 0
+    assert runner.read("notes.md").strip() == "- a"
+    assert runner.read("asked").startswith("release create v1.1.1 --verify-tag")
+    refused = runner.run(publish, GITHUB_REF_NAME="v1.2.0")
+    assert refused.returncode == 1
+    assert "has no section 1.2.0" in refused.stderr
+
+
+def test_the_changelog_has_what_a_release_looks_for():
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    unreleased, *released = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert unreleased == "Unreleased"
+    versions = [tuple(map(int, heading.split(".", 2))) for heading in released]
+    assert versions == sorted(versions, reverse=True)
+
+
+def test_the_issue_form_offers_what_the_template_does():
+    """The pair is typed: its names stand in cookiecutter.json alone."""
+    form = read(GITHUB / "ISSUE_TEMPLATE" / "bug.yml")["body"]
+    fields = {field["id"]: field["attributes"] for field in form if "id" in field}
+    assert fields["pair"]
+    assert fields["python_version"]["options"] == FACTS["python_version"]
+    assert [*fields["deploy_to"]["options"], "all"] == FACTS["deploy_to"]

@@ -1,26 +1,11 @@
 """A client that sends the bytes it is given, and reads the answers one by one."""
 
 import io
-import json
 import socket
-from dataclasses import dataclass
-from http.client import HTTPMessage, HTTPResponse
-from typing import Any
+from http.client import HTTPResponse
 
 from .stack import Stack
-
-
-@dataclass
-class Answer:
-    """One answer, read to its end."""
-
-    status: int
-    headers: HTTPMessage
-    body: bytes
-
-    def json(self) -> Any:
-        """Return what the body says."""
-        return json.loads(self.body)
+from .wire import Reply
 
 
 class _Stream(io.BufferedReader):
@@ -62,13 +47,13 @@ class Raw:
         response.begin()
         return response
 
-    def answer(self, method: str = "GET") -> Answer:
+    def answer(self, method: str = "GET") -> Reply:
         """Read the next answer to its end.
 
         Raises http.client.IncompleteRead or OSError when there is no end.
         """
         response = self.begin(method)
-        return Answer(response.status, response.headers, response.read())
+        return Reply(response.status, response.headers, response.read())
 
     def closed(self) -> bool:
         """Wait for the other side to close; say whether it did so without sending more."""

@@ -26,6 +26,8 @@ def make(folder: Path, *requirements: Path) -> None:
         raise SystemExit(
             f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}."
         )
+    if folder.is_symlink():
+        raise SystemExit(f"{folder} is a link: what it leads to would be emptied. Remove the link.")
     arguments = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     for file in requirements:
         arguments += ["--requirement", str(file)]

@@ -1,20 +1,26 @@
 """What no HTTP library sends: bytes as they are, to the proxy's published port."""
 
+import json
 import socket
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
 from io import BytesIO
+from typing import Any
 
 
 @dataclass(frozen=True)
 class Reply:
-    """One well-framed answer."""
+    """One well-framed answer, read to its end."""
 
     status: int
     headers: Message
     body: bytes
+
+    def json(self) -> Any:
+        """Return what the body says."""
+        return json.loads(self.body)
 
 
 @dataclass

@@ -19,29 +19,18 @@ def test_numbers_must_be_numbers(tmp_path, value):
     ("files", "expected"),
     [
         ({"cpu.max": "50000 100000\n"}, 1),
-        ({"cpu.max": "100000 100000\n"}, 1),
-        ({"cpu/cpu.cfs_quota_us": "50000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 1),
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu/cpu.cfs_quota_us": "150000\n", "cpu/cpu.cfs_period_us": "100000\n"}, 2),
+        # Without a quota, or with one for more than there are, it is what the machine has.
+        ({}, 7),
+        ({"cpu.max": "max 100000\n"}, 7),
+        ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 7),
+        ({"cpu.max": "9900000 100000\n"}, 7),
     ],
 )
-def test_a_cpu_quota_is_rounded_up(tmp_path, files, expected):
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
-    assert cpus(tmp_path) == expected
-
-
-@pytest.mark.parametrize(
-    "files",
-    [
-        {},
-        {"cpu.max": "max 100000\n"},
-        {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"},
-        {"cpu.max": "9900000 100000\n"},
-    ],
-)
-def test_without_a_quota_it_is_what_the_machine_has(tmp_path, monkeypatch, files):
+def test_a_cpu_quota_is_rounded_up(tmp_path, monkeypatch, files, expected):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(7)), raising=False)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert cpus(tmp_path) == 7
+    assert cpus(tmp_path) == expected
