@@ -2,12 +2,10 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-import requests
 
-from tests.harness.readme import run_page, text_under
+from tests.harness.readme import blocks, run_page
 from tests.harness.stack import Stack, run_stack, wait_until
 from tests.harness.template import PAIRS, ROOT, generate
 
@@ -77,9 +75,72 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
 def assert_told(stack: Stack, heading: str) -> None:
     """See each line that the page quotes under a heading in what the containers logged."""
-    for line in text_under(PAGE, heading).splitlines():
-        wait_until(
-            lambda line=line: line in stack.compose("logs --no-color"),
-            timeout=10,
-            told=lambda line=line: f"{line} in\n{stack.compose('logs --no-color --tail 40')}",
-        )
+    (quoted,) = blocks(PAGE, "text", heading)
+    for line in quoted.splitlines():
+
+        def found(line: str = line) -> bool:
+            return line in stack.compose("logs --no-color")
+
+        wait_until(found, timeout=10, told=stack.evidence)
+
+
+def test_too_slow(stack: Stack):
+    assert stack.get("/slow").status_code == 504
+    assert_told(stack, "504 Gateway Timeout")
+
+
+def test_too_large(stack: Stack):
+    assert stack.request("POST", "/form", data=bytes(5_000_000)).status_code == 413
+    field = {"field": (None, "x" * 600_000)}
+    assert stack.request("POST", "/form", files=field).status_code == 413
+    assert_told(stack, "413 Content Too Large")
+
+
+def test_no_room_for_an_upload(stack: Stack):
+    assert stack.request("POST", "/form", data=bytes(3_000_000)).status_code == 500
+    assert_told(stack, "500 on uploads")
+
+
+def test_another_host(stack: Stack):
+    assert stack.get("/", headers={"Host": "other.example"}).status_code == 400
+    assert stack.get("/health/proxy", headers={"Host": "other.example"}).status_code == 200
+    assert_told(stack, "400 Bad Request on every page")
+
+
+def test_nothing_can_be_written(stack: Stack):
+    assert stack.get("/write").status_code == 500
+    assert_told(stack, "Permission denied, Read-only file system")
+
+
+def test_static_file_that_is_not_in_the_image(stack: Stack):
+    assert stack.get("/static/none.css").status_code == 404
+    assert_told(stack, "404 for a static file")
+
+
+def test_worker_that_shows_no_sign_of_life(stack: Stack):
+    assert stack.get("/stuck").status_code in (502, 504)
+    assert_told(stack, "WORKER TIMEOUT")
+
+
+def test_application_away(stack: Stack):
+    """And back, by the page's command; those that look around are run meanwhile."""
+    stack.compose("stop app")
+    assert stack.get("/").status_code == 502
+    assert_told(stack, "502 Bad Gateway")
+    assert "Exited" in run_page(PAGE, "docker compose ps --all", stack.folder)
+    assert '"status":502' in run_page(PAGE, "docker compose logs --tail 50 proxy", stack.folder)
+    run_page(PAGE, "docker compose up --wait", stack.folder)
+    assert "gunicorn" in run_page(PAGE, "docker compose logs --tail 50 app", stack.folder)
+    assert stack.get("/").status_code == 200
+
+
+def test_what_the_health_check_says(stack: Stack):
+    """An application whose check is told to ask for another host's page."""
+    with (stack.folder / "src" / PACKAGE / "health.py").open("a", encoding="utf-8") as file:
+        file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")
+    try:
+        with pytest.raises(AssertionError, match="unhealthy"):
+            run_page(PAGE, "docker compose up --build --wait", stack.folder)
+        assert "answered 500" in run_page(PAGE, "docker inspect", stack.folder)
+    finally:
+        stack.compose("kill app")

@@ -29,7 +29,7 @@ def readme_commands(project: Path) -> list[str]:
 
 
 def page_commands(page: Path) -> list[str]:
-    """Return the commands of a page of this repository: each line of a block of several."""
+    """Return each command of a page of this repository."""
     return [line for text in blocks(page, "console") for line in text.splitlines() if line]
 
 
@@ -70,8 +70,8 @@ def run_readme(project: Path, beginning: str, *, within: Sequence[str] = ()) -> 
 
 
 def run_page(page: Path, beginning: str, project: Path) -> str:
-    """Run the block of a page of this repository that begins so, in a project, like run_readme."""
-    (text,) = {text for text in page_commands(page) if claims(beginning, text)}
+    """Run a command of a page of this repository in a project, by its beginning; as run_readme."""
+    (text,) = {text for text in page_commands(page) if text.startswith(beginning)}
     return run_shell(text, project)
 
 

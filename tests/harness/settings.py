@@ -9,7 +9,10 @@ from typing import NamedTuple
 
 # How a file reads a setting, by the end of the file's name; all others as compose.yaml does.
 READS = {
-    ".py": re.compile(r"""environ(?:\.get\(|\[|, )["']([A-Z_]+)["']"""),
+    # Not what a request brings: that is an "environ" too.
+    ".py": re.compile(
+        r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )["']([A-Z_]+)["']"""
+    ),
     ".ini": re.compile(r"(?:\$\(|-env = )([A-Z_]+)"),
 }
 READS_LIKE_COMPOSE = re.compile(r"\$\{([A-Z_]+)")
@@ -64,7 +67,8 @@ def reading_files(project: Path) -> Iterator[tuple[str, Path]]:
 def read_names(file: Path) -> set[str]:
     """Return the settings that a file reads."""
     pattern = READS.get(file.suffix, READS_LIKE_COMPOSE)
-    return set(pattern.findall(file.read_text(encoding="utf-8")))
+    code = re.sub(r"^\s*#.*", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return set(pattern.findall(code))
 
 
 def readers(project: Path) -> dict[str, set[str]]:
