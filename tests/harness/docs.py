@@ -157,11 +157,11 @@ def choices(kind: str) -> str:
     return table(["", "good for", "know"], rows)
 
 
-def titles(kind: str) -> str:
-    """Return the list of all servers, or all proxies, for the README."""
+def menu(kind: str) -> str:
+    """Return all servers, or all proxies, for the README: as Cookiecutter offers them."""
+    labels = FACTS["__prompts__"][KINDS[kind][0]]
     return "\n".join(
-        f"- [{choice.entry['title']}](docs/{kind}/{choice.name}.md): {choice.entry['good_for']}"
-        for choice in of_kind(kind)
+        f"- [{labels[choice.name]}](docs/{kind}/{choice.name}.md)" for choice in of_kind(kind)
     )
 
 
