@@ -253,7 +253,8 @@ def of_server(choice: Choice) -> dict[str, str]:
     """Return what there is to know of a server only."""
     entry = choice.entry
     lock = (choice.folder / "server" / "requirements.txt").read_text(encoding="utf-8")
-    names = [re.split(r"\[", name)[0].replace("_", "-") for name in entry["requirement"].split()]
+    # With its extras, which are called after the packages that they bring.
+    names = re.findall(r"[\w-]+", entry["requirement"].replace("_", "-"))
     nearest = entry["without_image"]
     return {
         "release": ", ".join(code(re.findall(rf"^{name}==[^ ;]+", lock, re.M)) for name in names),
