@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from textwrap import dedent
 from typing import Any, NamedTuple
 
 from cogapp import Cog
@@ -337,8 +338,9 @@ def snippet(page: str, file: str, first: str, last: str) -> str:
     lines = path.read_text(encoding="utf-8").splitlines()
     begin = next(number for number, line in enumerate(lines) if first in line)
     end = next(number for number in range(begin, len(lines)) if last in lines[number])
-    language = {".py": "python", ".conf": "apache", ".ini": "ini"}.get(path.suffix, "")
-    return "\n".join([f"```{language}", *lines[begin : end + 1], "```"])
+    language = {".py": "python", ".conf": "apacheconf", ".ini": "ini"}.get(path.suffix, "")
+    shown = dedent("\n".join(lines[begin : end + 1]))
+    return f"```{language}\n{shown}\n```"
 
 
 # --- Renewing them ---
