@@ -33,7 +33,7 @@ endif
 smoke: .venv/ready ## ask a few probes of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
 
-day-two: .venv/ready ## live a project's first week, and the errors of its first day, alone
+day-two: .venv/ready ## live a project's first week, and what goes wrong in it, alone
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
 
 overlays: .venv/ready ## run the tests of compose.dev.yaml and compose.tls.yaml alone
@@ -68,7 +68,7 @@ docs: .venv/ready ## renew what the pages in docs/ and the README take from the 
 	$(PYTHON) -m tests.harness.docs
 
 links: ## ask every address that a page names: needs the network, and lychee
-	lychee --no-progress '*.md' 'docs/**/*.md'
+	lychee --no-progress --exclude-loopback '*.md' 'docs/**/*.md'
 
 generation: .venv/ready ## run the tests that need no Docker
 	$(PYTHON) -m pytest tests/generation
