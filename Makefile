@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks wait a lot, so two processes a core keep the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke day-two overlays lint hosting observability conformance mutations bench bench-page bench-check generation engine-stop locks clean help
+.PHONY: run stop test smoke day-two overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,7 +33,7 @@ endif
 smoke: .venv/ready ## ask a few probes of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
 
-day-two: .venv/ready ## live a project's first week, and the errors of its first day, alone
+day-two: .venv/ready ## live a project's first week, and what goes wrong in it, alone
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
 
 overlays: .venv/ready ## run the tests of compose.dev.yaml and compose.tls.yaml alone
@@ -63,6 +63,12 @@ bench-page: .venv/ready ## make docs/performance.md and its charts again from do
 
 bench-check: .venv/ready ## see in two minutes whether the default pair became slower, by ratios
 	$(PYTHON) -m tests.bench --check --pair $(or $(PAIR),$(WSGI_SERVER)-$(PROXY))
+
+docs: .venv/ready ## renew what the pages in docs/ and the README take from the template
+	$(PYTHON) -m tests.harness.docs
+
+links: ## ask every address that a page names: needs the network, and lychee
+	lychee --no-progress --exclude-loopback '*.md' 'docs/**/*.md'
 
 generation: .venv/ready ## run the tests that need no Docker
 	$(PYTHON) -m pytest tests/generation

@@ -28,17 +28,28 @@ def readme_commands(project: Path) -> list[str]:
     return found
 
 
+def page_commands(page: Path) -> list[str]:
+    """Return each command of a page of this repository."""
+    return [line for text in blocks(page, "console") for line in text.splitlines() if line]
+
+
+def blocks(page: Path, kind: str, heading: str | None = None) -> list[str]:
+    """Return a page's blocks of one kind, all or those under one heading."""
+    found, under = [], None
+    for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
+        if before.type == "heading_open":
+            under = token.content
+        elif token.info == kind and heading in (None, under):
+            found.append(token.content)
+    return found
+
+
 def commands(page: Path, heading: str | None) -> str:
     """Return what stands in the page's console blocks, of all or under one heading.
 
     Blocks of another kind are for the reader to adapt.
     """
-    found, under = [], None
-    for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
-        if before.type == "heading_open":
-            under = token.content
-        elif token.info == "console" and heading in (None, under):
-            found.append(token.content)
+    found = blocks(page, "console", heading)
     assert found, f"{page} has no commands under {heading!r}"
     return "\n".join(found)
 
@@ -55,7 +66,17 @@ def run_readme(project: Path, beginning: str, *, within: Sequence[str] = ()) -> 
     calls of this function, and finds the commands that nothing runs.
     """
     (text,) = {text for text in readme_commands(project) if claims(beginning, text)}
+    return run_shell(text, project, within)
+
+
+def run_page(page: Path, beginning: str, project: Path) -> str:
+    """Run a command of a page of this repository in a project, by its beginning; as run_readme."""
+    (text,) = {text for text in page_commands(page) if text.startswith(beginning)}
+    return run_shell(text, project)
+
+
+def run_shell(text: str, project: Path, within: Sequence[str] = ()) -> str:
+    """Run commands in a project; return what they printed."""
     # Tools such as uv are in the tests' environment, which need not be activated.
     path = f"PATH={Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    shell = ["bash", "-euo", "pipefail", "-c", text]
-    return run([*(within or ["env", path]), *shell], cwd=project)
+    return run([*(within or ["env", path]), "bash", "-euo", "pipefail", "-c", text], cwd=project)

@@ -1,0 +1,146 @@
+"""docs/troubleshooting.md: the symptoms that it tells of, brought about; its commands, run."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.readme import blocks, run_page
+from tests.harness.stack import Stack, run_stack, wait_until
+from tests.harness.template import PAIRS, ROOT, generate
+
+PAGE = ROOT / "docs" / "troubleshooting.md"
+PACKAGE = "troubled"
+HOST = "good.example"
+SETTINGS = {
+    "TRUSTED_HOSTS": HOST,
+    "REQUEST_TIMEOUT": "2",
+    "MAX_CONTENT_LENGTH": "4000000",
+    "PROXY_TMP": "1M",
+}
+VIEWS = """
+
+@blueprint.get("/slow")
+def slow() -> str:
+    import time
+
+    time.sleep(3)
+    return "at last"
+
+
+@blueprint.get("/stuck")
+def stuck() -> str:
+    import re
+
+    # One of the endless ones: it keeps all other threads of its process from running.
+    return str(re.match("(a|a)+$", "a" * 40 + "b"))
+
+
+@blueprint.get("/write")
+def write() -> str:
+    from pathlib import Path
+
+    Path("notes").write_text("mine", encoding="utf-8")
+    return "written"
+
+
+@blueprint.post("/form")
+def form() -> str:
+    from flask import request
+
+    return str(len(request.form))
+"""
+
+
+@pytest.fixture(scope="module")
+def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A project with views that make trouble, and with tight settings."""
+    pair = PAIRS[0]
+    slug = f"troubled-{os.getpid()}"
+    project = generate(
+        tmp_path_factory.mktemp("troubled"),
+        project_slug=slug,
+        package_name=PACKAGE,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+    )
+    with (project / "src" / PACKAGE / "pages.py").open("a", encoding="utf-8") as pages:
+        pages.write(VIEWS)
+    (project / ".env").write_text("".join(f"{k}={v}\n" for k, v in SETTINGS.items()), "utf-8")
+    # The name is the one that compose.yaml gives, so that the page's commands find it.
+    with run_stack(pair, project, slug) as stack:
+        stack.session.headers["Host"] = HOST
+        yield stack
+
+
+def assert_told(stack: Stack, heading: str) -> None:
+    """See each line that the page quotes under a heading in what the containers logged."""
+    (quoted,) = blocks(PAGE, "text", heading)
+    for line in quoted.splitlines():
+
+        def found(line: str = line) -> bool:
+            return line in stack.compose("logs --no-color")
+
+        wait_until(found, timeout=10, told=stack.evidence)
+
+
+def test_too_slow(stack: Stack):
+    assert stack.get("/slow").status_code == 504
+    assert_told(stack, "504 Gateway Timeout")
+
+
+def test_too_large(stack: Stack):
+    assert stack.request("POST", "/form", data=bytes(5_000_000)).status_code == 413
+    field = {"field": (None, "x" * 600_000)}
+    assert stack.request("POST", "/form", files=field).status_code == 413
+    assert_told(stack, "413 Content Too Large")
+
+
+def test_no_room_for_an_upload(stack: Stack):
+    assert stack.request("POST", "/form", data=bytes(3_000_000)).status_code == 500
+    assert_told(stack, "500 on uploads")
+
+
+def test_another_host(stack: Stack):
+    assert stack.get("/", headers={"Host": "other.example"}).status_code == 400
+    assert stack.get("/health/proxy", headers={"Host": "other.example"}).status_code == 200
+    assert_told(stack, "400 Bad Request on every page")
+
+
+def test_nothing_can_be_written(stack: Stack):
+    assert stack.get("/write").status_code == 500
+    assert_told(stack, "Permission denied, Read-only file system")
+
+
+def test_static_file_that_is_not_in_the_image(stack: Stack):
+    assert stack.get("/static/none.css").status_code == 404
+    assert_told(stack, "404 for a static file")
+
+
+def test_worker_that_shows_no_sign_of_life(stack: Stack):
+    assert stack.get("/stuck").status_code in (502, 504)
+    assert_told(stack, "WORKER TIMEOUT")
+
+
+def test_application_away(stack: Stack):
+    """And back, by the page's command; those that look around are run meanwhile."""
+    stack.compose("stop app")
+    assert stack.get("/").status_code == 502
+    assert_told(stack, "502 Bad Gateway")
+    assert "Exited" in run_page(PAGE, "docker compose ps --all", stack.folder)
+    assert '"status":502' in run_page(PAGE, "docker compose logs --tail 50 proxy", stack.folder)
+    run_page(PAGE, "docker compose up --wait", stack.folder)
+    assert "gunicorn" in run_page(PAGE, "docker compose logs --tail 50 app", stack.folder)
+    assert stack.get("/").status_code == 200
+
+
+def test_what_the_health_check_says(stack: Stack):
+    """Where /health/live fails; the engine calls it unhealthy only after minutes."""
+    with (stack.folder / "src" / PACKAGE / "health.py").open("a", encoding="utf-8") as file:
+        file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")
+    stack.compose("up --build --detach app")
+    wait_until(
+        lambda: "answered 500" in run_page(PAGE, "docker inspect", stack.folder),
+        timeout=20,
+        told=stack.evidence,
+    )

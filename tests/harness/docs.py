@@ -1,0 +1,371 @@
+"""The documentation's tables, lists and snippets, made from the template's own files and data.
+
+Cog (https://cog.readthedocs.io/) prints what a page's marks ask for, a function of this module,
+between them. `make docs` renews all of it, and makes a page for a server or proxy that has none.
+"""
+
+import json
+import re
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from textwrap import dedent
+from typing import Any, NamedTuple
+
+from cogapp import Cog
+
+from tests.bench import page as performance
+
+from . import conformance
+from .settings import defaults, explained, read_names, readers
+from .template import FACTS, FOLDER, OPTIONS, PAIRS, PROXIES, ROOT, SERVERS, Pair, generate
+
+DOCS = ROOT / "docs"
+# By the folder of their pages: the question that chooses one, and cookiecutter.json's entries.
+KINDS = {"servers": ("wsgi_server", "_servers"), "proxies": ("proxy", "_proxies")}
+NEW_PAGE = """# {title}
+
+<!-- [[[cog print(about(cog.inFile)) ]]] -->
+<!-- [[[end]]] -->
+
+<!-- [[[cog print(details(cog.inFile)) ]]] -->
+<!-- [[[end]]] -->
+"""
+FIGURES = """## Figures
+
+Through the proxy, on one CPU: small answers a second, and how many times those of the baseline that
+is, which is what the documentation of Flask or of the server advises; answers a second of a view
+that waits for 100 ms, in brackets asked without the proxy; MB of memory after the load, application
+and proxy; MB of the application's image. [Performance]({docs}performance.md) has the rest, and says
+how it was measured.
+
+"""
+
+
+class Choice(NamedTuple):
+    """A server or a proxy."""
+
+    kind: str
+    name: str
+
+    @property
+    def entry(self) -> dict[str, Any]:
+        """What cookiecutter.json says of it."""
+        return FACTS[KINDS[self.kind][1]][self.name]
+
+    @property
+    def page(self) -> Path:
+        """The page about it."""
+        return DOCS / self.kind / f"{self.name}.md"
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """The pairs that it is one half of."""
+        return [pair for pair in PAIRS if self.name in (pair.server, pair.proxy)]
+
+    @property
+    def folder(self) -> Path:
+        """Where the template keeps what only it needs."""
+        return FOLDER / "variants" / KINDS[self.kind][0] / self.name
+
+    def files(self) -> dict[Path, Path]:
+        """Return its files in the template, by where they lie in a project that has it; no lock."""
+        return {
+            project(self.pairs[0]) / path.relative_to(self.folder): path
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file() and path.suffix != ".pyc" and path.name != "requirements.txt"
+        }
+
+
+CHOICES = [Choice(kind, name) for kind, (question, _) in KINDS.items() for name in FACTS[question]]
+
+
+def of_kind(kind: str) -> list[Choice]:
+    """Return all servers, or all proxies."""
+    return [choice for choice in CHOICES if choice.kind == kind]
+
+
+def choice_of(page: str) -> Choice:
+    """Return the one that a page is about, by the page's name."""
+    path = Path(page)
+    return Choice(path.parent.name, path.stem)
+
+
+@cache
+def scratch() -> tempfile.TemporaryDirectory:
+    """Return a folder that goes when this process ends."""
+    return tempfile.TemporaryDirectory(prefix="docs-")
+
+
+@cache
+def project(pair: Pair) -> Path:
+    """Return a generated project with all that it can have."""
+    into = Path(scratch().name) / str(pair)
+    return generate(into, wsgi_server=pair.server, proxy=pair.proxy, **OPTIONS)
+
+
+def table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a Markdown table."""
+    safe = ([str(cell).replace("|", r"\|") for cell in row] for row in rows)
+    return "\n".join(conformance.table(head, safe)).rstrip()
+
+
+def together(rows: Iterable[list[str]]) -> list[str]:
+    """Return several rows as one, with the parts of a cell below each other where they differ."""
+    columns = zip(*rows, strict=True)
+    return ["<br>".join(column if len(set(column)) > 1 else column[:1]) for column in columns]
+
+
+# --- What pages show of all ---
+
+
+def settings() -> str:
+    """Return the tables of all that .env sets, a section each."""
+    sections: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(dict))
+    # Behind each proxy, since each has some of its own.
+    for folder in [project(Pair(SERVERS[0], proxy)) for proxy in PROXIES]:
+        read, given = readers(folder), defaults(folder)
+        for group in explained(folder):
+            for name in group.values:
+                # That device is an empty file.
+                default = " ".join(given[name] - {"/dev/null"})
+                sections[group.section][group.meaning][name] = [
+                    f"`{name}`",
+                    f"`{default}`" if default else "none",
+                    ", ".join(sorted(read[name])),
+                ]
+    head = ["setting", "default", "read by", "meaning"]
+    return "\n\n".join(
+        f"### {section}\n\n"
+        + table(head, ([*together(rows.values()), meaning] for meaning, rows in groups.items()))
+        for section, groups in sections.items()
+    )
+
+
+def choices(kind: str) -> str:
+    """Return the table of all servers, or all proxies, for a page in docs/."""
+    rows = (
+        [
+            f"[{choice.entry['title']}]({kind}/{choice.name}.md)",
+            choice.entry["good_for"],
+            choice.entry["know"],
+        ]
+        for choice in of_kind(kind)
+    )
+    return table(["", "good for", "know"], rows)
+
+
+def menu(kind: str) -> str:
+    """Return all servers, or all proxies, for the README: as Cookiecutter offers them."""
+    labels = FACTS["__prompts__"][KINDS[kind][0]]
+    return "\n".join(
+        f"- [{labels[choice.name]}](docs/{kind}/{choice.name}.md)" for choice in of_kind(kind)
+    )
+
+
+def own_limits(choice: Choice) -> dict[str, list[str]]:
+    """Return why probes are expected to fail for its own sake, each with the pairs concerned.
+
+    What is seen with every server is the proxy's limit.
+    """
+    recorded = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
+    seen: dict[str, list[Pair]] = defaultdict(list)
+    for pair in PAIRS:
+        for reason in dict.fromkeys(
+            limit["reason"] for limit in recorded[str(pair)]["known_limits"]
+        ):
+            seen[reason].append(pair)
+    return {
+        reason: own
+        for reason, pairs in seen.items()
+        if (own := [str(pair) for pair in pairs if pair in choice.pairs])
+        and (choice.kind == "proxies") == ({pair.server for pair in pairs} == set(SERVERS))
+    }
+
+
+def limits(choice: Choice) -> str:
+    """Return the list of what it cannot do."""
+    lines = []
+    for reason, pairs in own_limits(choice).items():
+        text = re.sub(r"https?://\S+", r"<\g<0>>", reason)
+        lines.append(
+            f"- {text}"
+            + ("" if len(pairs) == len(choice.pairs) else f"; on {', '.join(pairs)} alone")
+        )
+    return "\n".join(lines)
+
+
+def known_limits() -> str:
+    """Return what each server or proxy cannot do, of those that have such a limit."""
+    return "\n\n".join(
+        f"**{choice.entry['title']}**\n\n{found}" for choice in CHOICES if (found := limits(choice))
+    )
+
+
+def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
+    """Return a section with what `make bench` measured of some pairs; nothing until it has run.
+
+    ``docs`` leads from the page to docs/.
+    """
+    if not performance.FILE.exists():
+        return ""
+    measured = json.loads(performance.FILE.read_text(encoding="utf-8"))["pairs"]
+    if any(str(pair) not in measured for pair in PAIRS):
+        return ""
+    tables = performance.TABLES
+    columns = {
+        "small answers": tables["small"]["proxied"],
+        "by the baseline's": tables["small"]["proxied / baseline"],
+        "waiting answers": tables["other"]["waiting"],
+        "memory": tables["memory"]["loaded"],
+        "image": tables["images"]["application"],
+    }
+    rows = ([pair, *(find(measured[str(pair)]) for find in columns.values())] for pair in pairs)
+    return FIGURES.format(docs=docs) + table(["pair", *columns], rows)
+
+
+# --- A page about one ---
+
+
+def about(page: str) -> str:
+    """Return what a server or a proxy is."""
+    choice = choice_of(page)
+    entry = choice.entry
+    facts = {"good for": entry["good_for"], "know": entry["know"]}
+    facts |= of_server(choice) if choice.kind == "servers" else of_proxy(choice)
+    facts |= {
+        "command": code(entry["command"]),
+        "stop": f"`{entry['stop_signal']}`: requests in flight have `GRACEFUL_TIMEOUT` seconds",
+        "configuration": ", ".join(
+            # Its name holds braces.
+            f"[{file.name}](<../../{file.relative_to(ROOT).as_posix()}>)"
+            for file in choice.files().values()
+            if file.suffix in (".py", ".ini", ".conf", ".template")
+        ),
+        "its own documentation": f"<{entry['documentation']}>",
+    }
+    return table(["", ""], facts.items())
+
+
+def of_server(choice: Choice) -> dict[str, str]:
+    """Return what there is to know of a server only."""
+    entry = choice.entry
+    lock = (choice.folder / "server" / "requirements.txt").read_text(encoding="utf-8")
+    # With its extras, which are called after the packages that they bring.
+    names = re.findall(r"[\w-]+", entry["requirement"].replace("_", "-"))
+    nearest = entry["without_image"]
+    return {
+        "release": ", ".join(code(re.findall(rf"^{name}==[^ ;]+", lock, re.M)) for name in names),
+        "Debian's packages, to build": ", ".join(entry["build_packages"]) or "none",
+        "Debian's packages, to run": ", ".join(entry["run_packages"]) or "none",
+        "`APP_BASE=minimal`": "no" if entry["run_packages"] else "yes",
+        "on a platform's own Python, without an image": (
+            f"no: [{FACTS['_servers'][nearest]['title']}]({nearest}.md) is the nearest that can"
+            if nearest
+            else "yes"
+        ),
+        "health": "`/health/live` says that it answers, `/health/ready` that it can serve",
+    }
+
+
+def of_proxy(choice: Choice) -> dict[str, str]:
+    """Return what there is to know of a proxy only."""
+    entry = choice.entry
+    return {
+        "image": f"`{entry['image']}`, or what `{entry['image_argument']}` names",
+        "user": f"`{entry['user']}`, without capabilities, on a read-only file system",
+        "health": "`/health/proxy`, whether or not the application is well",
+        "check the configuration": code(in_proxy(entry["check_configuration"])),
+        "show the configuration": code(in_proxy(entry["show_configuration"])),
+        "reload the certificate": code(in_proxy(entry["reload"])),
+    }
+
+
+def in_proxy(command: list[str]) -> list[str]:
+    """Return a command that runs another one in the running proxy."""
+    return ["docker", "compose", "exec", "proxy", *command]
+
+
+def code(words: list[str]) -> str:
+    """Return words as code within a line."""
+    return f"`{' '.join(words)}`"
+
+
+def details(page: str) -> str:
+    """Return how it takes the settings that all share, what it cannot do, and its figures."""
+    choice = choice_of(page)
+    parts = [f"## Settings\n\n{settings_read(choice)}"]
+    if not_used := [
+        f"- `{name}` is {group.meaning}"
+        for group in explained(project(choice.pairs[0]))
+        for name in group.values
+        if choice.kind == "servers" and group.meaning.startswith("not used")
+    ]:
+        parts.append("\n".join(not_used))
+    parts.append(f"## Known limits\n\n{limits(choice) or 'None that a probe shows.'}")
+    parts.append(figures(choice.pairs, docs="../"))
+    return "\n\n".join(filter(None, parts))
+
+
+def settings_read(choice: Choice) -> str:
+    """Return the table of the settings that a choice's own files read, and how each is taken."""
+    rows = defaultdict(list)
+    names = [name for group in explained(project(choice.pairs[0])) for name in group.values]
+    for file in choice.files():
+        if not read_names(file):
+            continue
+        for line in file.read_text(encoding="utf-8").splitlines():
+            for name in set(re.findall(r"[A-Z_]+", line)) & set(names):
+                if not line.lstrip().startswith("#"):
+                    rows[name].append(code([shortened(line.strip().rstrip(","), name)]))
+    ordered = (
+        [f"`{name}`", "<br>".join(dict.fromkeys(rows[name]))] for name in names if name in rows
+    )
+    return table(["setting", "as its configuration takes it"], ordered)
+
+
+def shortened(line: str, name: str) -> str:
+    """Return a line, or of a long one the word that holds a name."""
+    return line if len(line) <= 100 else next(word for word in line.split() if name in word)
+
+
+def snippet(page: str, file: str, first: str, last: str) -> str:
+    """Return a file's lines from the one that holds ``first`` to the next that holds ``last``."""
+    path = project(choice_of(page).pairs[0]) / file
+    lines = path.read_text(encoding="utf-8").splitlines()
+    begin = next(number for number, line in enumerate(lines) if first in line)
+    end = next(number for number in range(begin, len(lines)) if last in lines[number])
+    language = {".py": "python", ".conf": "apacheconf", ".ini": "ini"}.get(path.suffix, "")
+    shown = dedent("\n".join(lines[begin : end + 1]))
+    return f"```{language}\n{shown}\n```"
+
+
+# --- Renewing them ---
+
+
+def pages() -> list[Path]:
+    """Return every page that has marks."""
+    found = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+    return [page for page in found if "[[[cog" in page.read_text(encoding="utf-8")]
+
+
+def renew(*options: str) -> int:
+    """Have cog renew the pages, or do what ``options`` say; return its status."""
+    prologue = f"from {__spec__.name} import *"
+    return Cog().main(["cog", *(options or ["-r"]), "-P", "-p", prologue, *map(str, pages())])
+
+
+def main() -> None:
+    """Make the pages that are missing, and renew all."""
+    for choice in CHOICES:
+        if not choice.page.exists():
+            choice.page.parent.mkdir(exist_ok=True)
+            choice.page.write_text(NEW_PAGE.format(title=choice.entry["title"]), encoding="utf-8")
+    sys.exit(renew())
+
+
+if __name__ == "__main__":
+    main()
