@@ -75,4 +75,3 @@ def template(home: Path) -> Path:
     git(repository, "tag", "v0.0.1")
     git(repository, "revert", "--no-edit", "HEAD")
     return repository
-

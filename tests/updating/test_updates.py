@@ -4,7 +4,7 @@ import pytest
 
 from ..harness.readme import run_readme
 from ..harness.stack import run
-from ..harness.template import PAIRS, PROXIES, generate
+from ..harness.template import PAIRS, PROXIES
 from .conftest import earlier_version
 from .project import CRUFT, UPDATE, assert_is_new, change, commit, contents, create, git, work_on
 
@@ -50,5 +50,5 @@ def test_a_conflict_stands_in_the_file_and_leaves_no_other(template, tmp_path):
     conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
     assert conflict in (project / "README.md").read_text(encoding="utf-8")
     found = contents(project)
-    assert found.keys() == contents(generate(tmp_path / "new")).keys()
+    assert not [name for name in found if name.endswith((".rej", ".orig"))]
     assert found["secrets/secret_key"] == key
