@@ -8,7 +8,18 @@ from pathlib import Path
 from ..harness.readme import commands
 from ..harness.stack import run
 from ..harness.template import PAIRS, ROOT, generate
-from .project import PACKAGE, answers, assert_is_new, commit, contents, create, work_on
+from .project import (
+    PACKAGE,
+    UPDATE,
+    answers,
+    assert_is_new,
+    change,
+    commit,
+    contents,
+    create,
+    git,
+    work_on,
+)
 
 PAGE = ROOT / "docs" / "updating.md"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -46,6 +57,23 @@ def test_another_answer(template, tmp_path):
     project = commit(work_on(create(template, "v0.0.1", tmp_path, before)))
     follow("Change an answer", project)
     assert_is_new(project, tmp_path / "new", after)
+
+
+def test_a_changed_file_that_the_new_version_dropped(template, tmp_path):
+    """What was rejected is undone; the update goes well without that file."""
+    project = create(template, "v0.0.1", tmp_path, PAIRS[0])
+    change(project / "server" / "dropped.py", "Went", "Stays")
+    change(project / "README.md", "## Alter it", "## Mend it")
+    commit(project)
+    run(UPDATE, cwd=project)
+    assert (project / "README.md.rej").is_file()
+    follow("When files end in .rej", project)
+    assert git(project, "status", "--porcelain") == ""
+    git(project, "rm", "--quiet", "server/dropped.py")
+    change(project / "README.md", "## Mend it", "## Alter it")
+    commit(work_on(project))
+    follow("Update", project)
+    assert_is_new(project, tmp_path / "new", PAIRS[0])
 
 
 def test_link_and_update(template, tmp_path):
