@@ -59,21 +59,26 @@ def test_another_answer(template, tmp_path):
     assert_is_new(project, tmp_path / "new", after)
 
 
-def test_a_changed_file_that_the_new_version_dropped(template, tmp_path):
-    """What was rejected is undone; the update goes well without that file."""
+def test_rejects_and_conflicts(template, tmp_path):
+    """Of a file that the owner changed and the new version dropped; of a line that both changed."""
     project = create(template, "v0.0.1", tmp_path, PAIRS[0])
     change(project / "server" / "dropped.py", "Went", "Stays")
     change(project / "README.md", "## Alter it", "## Mend it")
-    commit(project)
+    key = contents(commit(project))["secrets/secret_key"]
     run(UPDATE, cwd=project)
     assert (project / "README.md.rej").is_file()
+
     follow("When files end in .rej", project)
     assert git(project, "status", "--porcelain") == ""
     git(project, "rm", "--quiet", "server/dropped.py")
-    change(project / "README.md", "## Mend it", "## Alter it")
-    commit(work_on(project))
+    commit(project)
     follow("Update", project)
-    assert_is_new(project, tmp_path / "new", PAIRS[0])
+    assert "UU README.md" in git(project, "status", "--porcelain").splitlines()
+    conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
+    assert conflict in (project / "README.md").read_text(encoding="utf-8")
+    found = contents(project)
+    assert not [name for name in found if name.endswith((".rej", ".orig"))]
+    assert found["secrets/secret_key"] == key
 
 
 def test_link_and_update(template, tmp_path):

@@ -6,7 +6,7 @@ from ..harness.readme import run_readme
 from ..harness.stack import run
 from ..harness.template import PAIRS, PROXIES
 from .conftest import earlier_version
-from .project import CRUFT, UPDATE, assert_is_new, change, commit, contents, create, git, work_on
+from .project import CRUFT, UPDATE, assert_is_new, commit, create, git, work_on
 
 # Three servers, and both proxies.
 TRIED = PAIRS[:11:5]
@@ -38,17 +38,3 @@ def test_what_the_new_version_dropped_renamed_or_reworded(template, tmp_path):
     run([*CRUFT, "check"], cwd=project)
     assert "Nothing to do" in run(UPDATE, cwd=project)
     assert git(project, "status", "--porcelain") == ""
-
-
-def test_a_conflict_stands_in_the_file_and_leaves_no_other(template, tmp_path):
-    """Where the template and the owner changed the same line."""
-    project = create(template, "v0.0.1", tmp_path, PAIRS[0])
-    change(project / "README.md", "## Alter it", "## Mend it")
-    key = contents(commit(project))["secrets/secret_key"]
-    run(UPDATE, cwd=project)
-    assert "UU README.md" in git(project, "status", "--porcelain").splitlines()
-    conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
-    assert conflict in (project / "README.md").read_text(encoding="utf-8")
-    found = contents(project)
-    assert not [name for name in found if name.endswith((".rej", ".orig"))]
-    assert found["secrets/secret_key"] == key
