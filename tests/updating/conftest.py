@@ -17,15 +17,20 @@ ADDRESS = "https://github.com/OWNER/REPO"
 
 
 def earlier_version() -> str:
-    """Return the newest version's tag before the commit that is tested, or FIRST.
+    """Return the commit of the newest version before the one that is tested, or FIRST.
 
     Fails with what to do where the clone does not go back so far.
     """
-    if git(ROOT, "rev-parse", "--is-shallow-repository").strip() == "true":
-        pytest.fail("An earlier version is needed: git fetch --unshallow --tags", pytrace=False)
-    newest_first = ("--merged", "HEAD~1", "--sort=-version:refname")
-    tags = git(ROOT, "tag", "--list", "v[0-9]*.[0-9]*.[0-9]*", *newest_first)
-    return tags.splitlines()[0] if tags else FIRST
+    refs = ("--list", "v[0-9]*.[0-9]*.[0-9]*", "--merged", "HEAD~1", "--sort=-version:refname")
+    try:
+        tags = git(ROOT, "tag", *refs).splitlines()
+        return git(
+            ROOT, "rev-parse", "--verify", f"{tags[0] if tags else FIRST}^{{commit}}"
+        ).strip()
+    except AssertionError as error:
+        pytest.fail(
+            f"{error}An earlier version is needed: git fetch --unshallow --tags", pytrace=False
+        )
 
 
 @pytest.fixture(scope="package", autouse=True)
