@@ -8,8 +8,8 @@ import pytest
 from ..harness.template import FOLDER, ROOT
 from .project import change, git
 
-# What projects come from while no version has a tag: from then on most files changed, and some
-# went. It is older than the skip of secrets/ in pyproject.toml, so its projects name it themselves.
+# What projects come from while no version has a tag: most files changed since. It is older than the
+# skip of secrets/ in pyproject.toml, so its projects name that themselves.
 FIRST = "0d7d88b32561234fb834e8988a82c66c8cb4de7c"
 
 # Where the documentation says that the template is.
@@ -21,16 +21,14 @@ def earlier_version() -> str:
 
     Fails with what to do where the clone does not go back so far.
     """
-    refs = ("--list", "v[0-9]*.[0-9]*.[0-9]*", "--merged", "HEAD~1", "--sort=-version:refname")
+    newest_first = ("--merged", "HEAD~1", "--sort=-version:refname")
     try:
-        tags = git(ROOT, "tag", *refs).splitlines()
-        return git(
-            ROOT, "rev-parse", "--verify", f"{tags[0] if tags else FIRST}^{{commit}}"
-        ).strip()
+        tags = git(ROOT, "tag", "--list", "v[0-9]*.[0-9]*.[0-9]*", *newest_first).splitlines()
+        version = tags[0] if tags else FIRST
+        return git(ROOT, "rev-parse", "--verify", f"{version}^{{commit}}").strip()
     except AssertionError as error:
-        pytest.fail(
-            f"{error}An earlier version is needed: git fetch --unshallow --tags", pytrace=False
-        )
+        wanted = "an earlier version is needed: git fetch --unshallow --tags"
+        pytest.fail(f"{error}{wanted}", pytrace=False)
 
 
 @pytest.fixture(scope="package", autouse=True)
