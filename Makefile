@@ -7,7 +7,7 @@ PYTHON := .venv/bin/python
 # The pairs' stacks wait a lot, so two processes a core keep the machine busy.
 JOBS ?= $(shell python3 -c 'import os; print(2 * (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke day-two overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
+.PHONY: run stop test smoke day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -35,6 +35,9 @@ smoke: .venv/ready ## ask a few probes of every pair, in minutes
 
 day-two: .venv/ready ## live a project's first week, and what goes wrong in it, alone
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
+
+updating: .venv/ready ## bring projects of earlier versions up to date, alone
+	$(PYTHON) -m pytest tests/updating -n $(JOBS)
 
 overlays: .venv/ready ## run the tests of compose.dev.yaml and compose.tls.yaml alone
 	$(PYTHON) -m pytest tests/overlays -n $(JOBS)

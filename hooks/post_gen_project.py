@@ -52,7 +52,8 @@ def make_secret_key():
     folder.mkdir(mode=0o700, exist_ok=True)
     key = folder / "secret_key"
     if not key.exists():
-        key.write_text(secrets.token_urlsafe(32) + "\n", encoding="utf-8")
+        # As bytes: on Windows, text would end in a carriage return too.
+        key.write_bytes(secrets.token_urlsafe(32).encode("ascii") + b"\n")
         key.chmod(0o644)
 
 

@@ -15,6 +15,8 @@ ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
 # Docker's image names and the hosts' service names allow this much; the longest suffix fits in.
 SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 PACKAGE = re.compile(r"[a-z][a-z0-9_]*")
+# Windows takes these for devices, so that nobody could clone a project with such a folder there.
+DEVICE = re.compile(r"con|prn|aux|nul|(com|lpt)[0-9]")
 EMAIL = re.compile(r"[A-Za-z0-9.!#%&*+/=?^_|~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 # Written so that Cookiecutter, which renders this file, sees no mark in it.
 TEMPLATE_MARK = re.compile(r"[{][#%{]|[#%}][}]")
@@ -60,6 +62,9 @@ def problem(answers):
             f"package_name {package!r} cannot name a package: use lower-case letters, digits and "
             "underscores, and a letter first, such as 'my_service'."
         )
+    for name in ("project_slug", "package_name"):
+        if DEVICE.fullmatch(answers[name]):
+            return f"{name} {answers[name]!r} is a device on Windows: choose another."
     if keyword.iskeyword(package):
         return f"package_name {package!r} is a word of the Python language: choose another."
     if package in sys.stdlib_module_names:

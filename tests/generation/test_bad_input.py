@@ -39,6 +39,8 @@ REFUSED = [
         "flask", "werkzeug", "test", "tests", "server", "proxy", "src", "pytest", "start",
         *SERVERS[:4],
     )),
+    *((name, value, "a device on Windows")
+      for name in ("project_slug", "package_name") for value in ("con", "aux", "com1")),
     *(("author_email", value, "is no address") for value in (
         "me", "me@", "@example.com", "a b@example.com", "me@@example.com",
         'm"e@example.com', "me@exa mple.com", "<me@example.com>", "é@example.com",

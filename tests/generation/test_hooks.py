@@ -50,6 +50,22 @@ def test_they_need_only_the_standard_library(hook):
             assert node.module and node.module.split(".")[0] in sys.stdlib_module_names
 
 
+@pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.stem)
+def test_they_take_nothing_from_the_system(hook):
+    """Neither its encoding and ends of lines, nor a shell or links, which not all have."""
+    nodes = list(ast.walk(ast.parse(hook.read_text(encoding="utf-8"))))
+    imported = {
+        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+    }
+    used = {
+        node.attr if isinstance(node, ast.Attribute) else node.id
+        for node in nodes
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    assert not imported & {"os", "subprocess"}
+    assert not used & {"open", "write_text", "read_text", "symlink_to"}
+
+
 def test_generating_again_keeps_the_signing_key_and_what_was_added(tmp_path):
     project = generate(tmp_path)
     key = project / "secrets" / "secret_key"
@@ -70,12 +86,14 @@ def test_each_project_has_a_signing_key_of_its_own(tmp_path):
     assert all(len(key) >= 43 for key in keys), "256 bits, as text"
 
 
+@pytest.mark.posix
 def test_only_the_owner_reaches_the_key_on_the_host_and_anybody_in_the_container(tmp_path):
     secrets = generate(tmp_path) / "secrets"
     assert secrets.stat().st_mode & 0o777 == 0o700
     assert (secrets / "secret_key").stat().st_mode & 0o777 == 0o644
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize("umask", ["077", "002"])
 def test_the_users_umask_does_not_matter(umask, tmp_path):
     """Under 077 the container could not read the key, under 002 others could list the folder."""

@@ -12,7 +12,7 @@ from markdown_it import MarkdownIt
 from .stack import run
 
 # What a command within a line begins with; blocks are marked as such.
-PROGRAM = re.compile(r"(docker|git|python3|sudo|uv|\.venv/bin/\S+) ")
+PROGRAM = re.compile(r"(cruft|docker|git|python3|sudo|uv|\.venv/bin/\S+) ")
 
 
 def readme_commands(project: Path) -> list[str]:

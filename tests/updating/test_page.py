@@ -1,0 +1,105 @@
+"""What docs/updating.md says, done by its own commands."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from ..harness.readme import commands
+from ..harness.stack import run
+from ..harness.template import PAIRS, ROOT, generate
+from .project import (
+    PACKAGE,
+    UPDATE,
+    answers,
+    assert_is_new,
+    change,
+    commit,
+    contents,
+    create,
+    git,
+    work_on,
+)
+
+PAGE = ROOT / "docs" / "updating.md"
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+# Made from the address that the page names, as users do; without an answer, the default's.
+COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "gh:OWNER/REPO", "--checkout", "v0.0.1"]
+
+
+def follow(heading: str, folder: Path) -> None:
+    """Run the commands below a heading of the page, with Enter at each question."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands(PAGE, heading)],
+        cwd=folder,
+        env=os.environ | {"PATH": PATH},
+        input="\n" * 50,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_begin(template, tmp_path):
+    """The project is the one that Cookiecutter makes, but for a key of its own."""
+    follow("Begin", tmp_path)
+    made = contents(tmp_path / "my-flask-service")
+    new = contents(generate(tmp_path / "new"))
+    assert made.pop("secrets/secret_key") != new.pop("secrets/secret_key")
+    assert made == new
+
+
+def test_another_answer(template, tmp_path):
+    """The files of the former answer go, and those of the new one come."""
+    before, after = PAIRS[:2]
+    assert before.server == after.server
+    project = commit(work_on(create(template, "v0.0.1", tmp_path, before)))
+    follow("Change an answer", project)
+    assert_is_new(project, tmp_path / "new", after)
+
+
+def test_rejects_and_conflicts(template, tmp_path):
+    """Of a file that the owner changed and the new version dropped; of a line that both changed."""
+    project = create(template, "v0.0.1", tmp_path, PAIRS[0])
+    change(project / "server" / "dropped.py", "Went", "Stays")
+    change(project / "README.md", "## Alter it", "## Mend it")
+    key = contents(commit(project))["secrets/secret_key"]
+    run(UPDATE, cwd=project)
+    assert (project / "README.md.rej").is_file()
+
+    follow("When files end in .rej", project)
+    assert git(project, "status", "--porcelain") == ""
+    git(project, "rm", "--quiet", "server/dropped.py")
+    commit(project)
+    follow("Update", project)
+    assert "UU README.md" in git(project, "status", "--porcelain").splitlines()
+    conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
+    assert conflict in (project / "README.md").read_text(encoding="utf-8")
+    found = contents(project)
+    assert not [name for name in found if name.endswith((".rej", ".orig"))]
+    assert found["secrets/secret_key"] == key
+
+
+def test_link_and_update(template, tmp_path):
+    """A project that Cookiecutter made, with other answers than the default's."""
+    choice = [f"{name}={answer}" for name, answer in answers(PAIRS[-1]).items()]
+    run([*COOKIECUTTER, "--no-input", *choice], cwd=tmp_path)
+    project = commit(work_on(tmp_path / "my-flask-service"))
+    follow("Link", project)
+    assert_is_new(project, tmp_path / "new", PAIRS[-1])
+
+
+def test_replay(template, tmp_path):
+    """The template's files are again what they were; the owner's own and all secrets stay."""
+    run([*COOKIECUTTER, "--no-input"], cwd=tmp_path)
+    project = tmp_path / "my-flask-service"
+    made = contents(project)
+    work_on(project)
+    follow("Replay", tmp_path)
+    found = contents(project)
+    assert found.pop("secrets/secret_key") == b"their secret_key\n"
+    del made["secrets/secret_key"]
+    own = {f"{PACKAGE.as_posix()}/mine.py", ".env", "secrets/password"}
+    assert found.keys() - made.keys() == own
+    assert [name for name in made if found.get(name) != made[name]] == []

@@ -1,0 +1,40 @@
+"""A project takes a newer version of the template, and its owner's work stays."""
+
+import pytest
+
+from ..harness.readme import run_readme
+from ..harness.stack import run
+from ..harness.template import PAIRS, PROXIES
+from .conftest import earlier_version
+from .project import CRUFT, UPDATE, assert_is_new, commit, create, git, work_on
+
+# Three servers, and both proxies.
+TRIED = PAIRS[:11:5]
+
+
+def test_there_are_three_servers_and_every_proxy():
+    assert len({pair.server for pair in TRIED}) == 3
+    assert {pair.proxy for pair in TRIED} == set(PROXIES)
+
+
+@pytest.mark.parametrize("pair", TRIED, ids=str)
+def test_from_an_earlier_version(pair, template, tmp_path):
+    project = create(template, earlier_version(), tmp_path, pair, "--skip", "secrets")
+    commit(work_on(project))
+    run(UPDATE, cwd=project)
+    assert_is_new(project, tmp_path / "new", pair)
+
+
+def test_what_the_new_version_dropped_renamed_or_reworded(template, tmp_path):
+    """By the commands that stand in the project's README; then there is nothing to do."""
+    project = create(template, "v0.0.1", tmp_path, PAIRS[-1])
+    assert (project / "server" / "dropped.py").is_file()
+    assert (project / "proxy" / "dropped" / "too").is_file()
+    commit(work_on(project))
+    assert "rename to server/healthcheck.py" in run_readme(project, "cruft update")
+    assert_is_new(project, tmp_path / "new", PAIRS[-1])
+
+    commit(project)
+    run([*CRUFT, "check"], cwd=project)
+    assert "Nothing to do" in run(UPDATE, cwd=project)
+    assert git(project, "status", "--porcelain") == ""
