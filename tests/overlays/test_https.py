@@ -105,6 +105,12 @@ def test_a_certificate_authority_finds_the_answer_to_its_challenge(stack: HttpsS
         assert b"KEY" not in reply.body
 
 
+def test_nothing_of_a_clients_trace_reaches_the_application(stack: HttpsStack):
+    claims = dict.fromkeys(["traceparent", "tracestate", "baggage"], "evil")
+    told = stack.get("/probe/request", headers=claims).json()
+    assert "evil" not in dict(told["headers"]).values()
+
+
 # --- The certificate ---
 
 
