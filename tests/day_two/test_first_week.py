@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from tests.harness.development import saving, seconds_until_saved_counts
 from tests.harness.readme import run_readme
 from tests.harness.stack import CA_BUNDLE, run, wait_until
 from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
@@ -144,15 +145,20 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
         with step("build and start"):
             run_readme(project, "docker compose up --build --wait")
 
-        def url() -> str:
-            port = run(["docker", "compose", "port", "proxy", "8080"], cwd=project)
-            return f"http://{port.strip()}"
+        def url(scheme: str = "http", port: int = 8080) -> str:
+            address = run(["docker", "compose", "port", "proxy", str(port)], cwd=project)
+            return f"{scheme}://{address.strip()}"
 
         assert requests.get(url(), timeout=15).status_code == 200
 
         if pair == WEEKS[0]:  # the server makes no difference to it
             with step("test, lint and commit without containers"):
                 work_without_containers(project, url())
+
+        with step("start to develop"):
+            run_readme(project, "docker compose -f compose.yaml -f compose.dev.yaml up")
+        with step("change a module three times"), saving(project) as save:
+            record_property("save to answer, seconds", seconds_until_saved_counts(save, url()))
 
         with step("add a route and a dependency"):
             locks = [*project.glob("requirements*.txt"), project / "server" / "requirements.txt"]
@@ -169,13 +175,25 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
         with step("build and start again"):
             run_readme(project, "docker compose up --build --wait")
 
+        assert requests.get(f"{url()}/visits", timeout=15).text == "1st"
+
+        with step("turn HTTPS on"):
+            run_readme(project, "mkdir -p secrets/tls")
+            # As on a server, so that the commands below keep to it.
+            (project / ".env").write_text("COMPOSE_FILE=compose.yaml:compose.tls.yaml\n")
+        led = requests.get(url(), timeout=15, allow_redirects=False)
+        assert led.headers["Location"].startswith("https://")
+
         def visit(cookie: str | None = None) -> tuple[str, str]:
             """Return what the page says, and the cookie that it sets."""
             cookies = {"session": cookie} if cookie else None
+            certificate = str(project / "secrets" / "tls" / "fullchain.pem")
 
             def ask() -> requests.Response | None:
                 # For a moment the proxy has the address of the container that was replaced.
-                answer = requests.get(f"{url()}/visits", cookies=cookies, timeout=15)
+                answer = requests.get(
+                    f"{url('https', 8443)}/visits", cookies=cookies, verify=certificate, timeout=15
+                )
                 return answer if answer.ok else None
 
             answer = wait_until(ask, timeout=20)

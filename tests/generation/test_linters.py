@@ -59,8 +59,13 @@ def test_pre_commit(folders: list[Path]):
     run_tool("pre-commit", "validate-config", *(f / ".pre-commit-config.yaml" for f in folders))
 
 
-def test_compose_schema(folders: list[Path]):
-    files = [file for folder in folders for file in folder.glob("compose*.yaml")]
+def test_compose_schema(folders: list[Path], tmp_path: Path):
+    files = []
+    for number, file in enumerate(file for each in folders for file in each.glob("compose*.yaml")):
+        # The schema knows what a file says, not how compose merges it with others.
+        text = file.read_text(encoding="utf-8").replace(" !override", "")
+        files.append(tmp_path / f"{number}-{file.name}")
+        files[-1].write_text(text, encoding="utf-8")
     run_tool("check-jsonschema", "--builtin-schema", "vendor.compose-spec", *files)
 
 

@@ -7,7 +7,6 @@ from ..harness.template import FACTS, ROOT, generate
 
 # Commands of a project's README that no test runs, and why.
 NOT_RUN = {
-    "certbot certonly": "no authority can be reached; that its challenge is answered is tried",
     "docker compose build --pull": "the tests reach no registry",
     "docker builder prune": "it would take the cache of every other build on this machine",
     "docker pull": "the tests reach no registry",

@@ -100,9 +100,9 @@ class Stack:
         (found,) = self.containers(service)
         return found
 
-    def published(self, port: int) -> int:
-        """Return where this machine reaches a port of the proxy; a new one after each start."""
-        (published,) = self.container("proxy").ports[f"{port}/tcp"]
+    def published(self, port: int, service: str = "proxy") -> int:
+        """Return where this machine reaches a port of a service; a new one after each start."""
+        (published,) = self.container(service).ports[f"{port}/tcp"]
         return int(published["HostPort"])
 
     @property

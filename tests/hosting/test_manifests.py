@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from tests.harness.stack import run
-from tests.harness.template import FACTS, Pair, generate
+from tests.harness.template import FACTS, OPTIONS, Pair, generate
 from tests.hosting.conftest import PAIRS_TRIED
 from tests.hosting.pod import Manifest, kustomize, one
 
@@ -288,6 +288,30 @@ def test_pods_are_let_in_at_the_proxys_port_only(
         (rule,) = policy["ingress"]
         (port,) = one(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"]
         assert rule["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+
+
+@pytest.mark.pairs(ANY)
+def test_prometheus_is_let_in_at_the_applications_port(pair: Pair, tmp_path: Path):
+    """Where it was chosen, and beside what lets the clients in."""
+    project = generate(
+        tmp_path,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+        deploy_to="kubernetes",
+        metrics=OPTIONS["metrics"],
+    )
+    shutil.copy(project / "secrets/secret_key", project / PRODUCTION / "secret_key")
+    rendered = kustomize(project / PRODUCTION)
+    deployment = one(rendered, "Deployment")["spec"]
+    clients, metrics = (each for each in rendered if each["kind"] == "NetworkPolicy")
+    validate(metrics)
+    for policy in (clients, metrics):
+        assert policy["spec"]["podSelector"] == deployment["selector"]
+    (rule,) = metrics["spec"]["ingress"]
+    asked = pod_spec(rendered)["initContainers"][0]["livenessProbe"]["httpGet"]
+    assert rule["ports"] == [{"protocol": "TCP", "port": asked["port"]}]
+    (source,) = rule["from"]
+    assert source["namespaceSelector"]["matchLabels"], "not everybody"
 
 
 def stack_config(project: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:

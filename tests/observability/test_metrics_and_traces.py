@@ -4,6 +4,7 @@ import base64
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
 
 import pytest
 import requests
@@ -83,7 +84,7 @@ def counted(stack: Stack, **labels: str) -> float:
 
 
 def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
-    """Return the name and the texts of each span that the collector got."""
+    """Return the name, and the texts with the trace's id, of each span that the collector got."""
     found = []
     for line in stack.container("collector").logs(stderr=False).decode().splitlines():
         path, body = line.split()
@@ -92,7 +93,11 @@ def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
             service = {each.key: each.value.string_value for each in resource.resource.attributes}
             assert service["service.name"] == stack.folder.name
             found += [
-                (span.name, {each.key: each.value.string_value for each in span.attributes})
+                (
+                    span.name,
+                    {each.key: each.value.string_value for each in span.attributes}
+                    | {"trace": span.trace_id.hex()},
+                )
                 for scope in resource.scope_spans
                 for span in scope.spans
             ]
@@ -112,6 +117,25 @@ def test_each_request_is_traced_once_by_its_id(stack: Stack):
     wait_until(lambda: set(ids) <= set(traced()), timeout=10, told=lambda: str(traced()))
     assert {traced()[request_id] for request_id in ids} == {1}
     assert not any("/health" in name for name, _ in spans(stack))
+
+
+# Trusting comes first, so that nobody is trusted afterwards, as before.
+@pytest.mark.parametrize("trusted", [1, 0])
+@pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
+def test_whose_trace_it_is_is_not_the_clients_to_say(
+    stack: Stack, trusted: int, monkeypatch: pytest.MonkeyPatch
+):
+    """But that of a proxy in front, if there is one."""
+    monkeypatch.setenv("TRUSTED_PROXIES", str(trusted))
+    stack.compose("up --wait --no-build --no-deps proxy")
+    trace = uuid4().hex
+    claim = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    request_id = stack.get("/nothing-here", headers=claim).headers["X-Request-ID"]
+    (span,) = wait_until(
+        lambda: [about for _, about in spans(stack) if about.get("request.id") == request_id],
+        timeout=10,
+    )
+    assert (span["trace"] == trace) == bool(trusted)
 
 
 def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):

@@ -9,12 +9,13 @@ import pytest
 
 from tests.harness.readme import commands
 from tests.harness.stack import run, run_stack
-from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base_images, generate
 from tests.overlays.https import HttpsStack
 
 PACKAGE = "probed"
 # The views that are laid over the application.
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"
+AUTHORITY = Path(__file__).parent / "authority"
 
 # Other servers than the hosting tests try, behind one proxy and the other in turn.
 PAIRS_TRIED = [
@@ -58,11 +59,12 @@ def make_certificate(project: Path, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[HttpsStack]:
-    """The pair with compose.tls.yaml, and the probe's views laid over its application."""
+    """The pair with compose.tls.yaml, the probe's views over its application, and an authority."""
     make_certificate(project, project)
-    os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
+    os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE, AUTHORITY=str(AUTHORITY))
+    (os.environ["AUTHORITY_BASE"],) = base_images(PYTHON_VERSIONS[:1], [])
     name = f"{project.name}-{os.getpid()}"
-    overlays = project / "compose.tls.yaml", PROBE / "compose.yaml"
+    overlays = project / "compose.tls.yaml", PROBE / "compose.yaml", AUTHORITY / "compose.yaml"
     with run_stack(pair, project, name, *overlays, kind=HttpsStack) as stack, stack.tunnel():
         yield stack
 

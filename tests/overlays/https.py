@@ -111,6 +111,12 @@ class End(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.other.write(data)
 
+    def pause_writing(self) -> None:
+        self.other.pause_reading()
+
+    def resume_writing(self) -> None:
+        self.other.resume_reading()
+
     def connection_lost(self, _: Exception | None) -> None:
         self.ends.discard(self.own)
         # TLS cannot be closed by half: who stops sending has left.

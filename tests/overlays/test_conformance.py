@@ -1,5 +1,7 @@
 """What every pair answers over HTTP, asked again over HTTPS: the same tests, through a tunnel."""
 
+from tests.harness.template import PROXIES, Pair
+from tests.overlays.conftest import PAIRS_TRIED
 from tests.pairs.test_bodies import test_body_over_the_limit, test_upload_in_chunks
 from tests.pairs.test_forwarding import (
     test_all_claims_at_once_are_ignored,
@@ -18,6 +20,13 @@ from tests.pairs.test_routing import (
 )
 from tests.pairs.test_smuggling import test_two_lengths
 from tests.pairs.test_static import test_static_file_comes_from_the_proxy
+from tests.pairs.test_streaming import (
+    test_events_arrive_one_by_one,
+    test_slow_readers_hold_up_nobody,
+)
+
+# Here each of the servers is behind each proxy.
+PAIRS = [Pair(tried.server, proxy) for tried in PAIRS_TRIED for proxy in PROXIES]
 
 __all__ = [
     "test_all_claims_at_once_are_ignored",
@@ -25,11 +34,13 @@ __all__ = [
     "test_body_over_the_limit",
     "test_claims_about_the_client_are_ignored",
     "test_conditional_request",
+    "test_events_arrive_one_by_one",
     "test_every_answer_is_guarded",
     "test_front_page_names_the_service_and_not_what_serves_it",
     "test_head_is_get_without_a_body",
     "test_no_content",
     "test_options",
+    "test_slow_readers_hold_up_nobody",
     "test_static_file_comes_from_the_proxy",
     "test_two_cookies",
     "test_two_lengths",

@@ -1,31 +1,26 @@
 """compose.dev.yaml, and the two commands without Docker: what is saved counts, errors are shown."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import requests
 
+from tests.harness.development import Save, saving, seconds_until_saved_counts, wait_for
 from tests.harness.readme import commands
-from tests.harness.stack import Stack, run, run_stack, wait_until
+from tests.harness.stack import Stack, run, run_stack
 from tests.harness.template import PROXIES, SERVERS, Pair
 
 Record = Callable[[str, object], None]
 
 # Flask's own server runs in the image of each; two that stop by other signals, or are compiled.
 PAIRS = [Pair(SERVERS[2], PROXIES[0]), Pair(SERVERS[3], PROXIES[1])]
-VIEW = """
-
-@blueprint.get("/saved")
-def saved() -> str:
-    return {}
-"""
 
 
 @pytest.fixture(scope="module")
@@ -45,59 +40,15 @@ def files(project: Path) -> set[Path]:
     return {path for path in project.rglob("*") if ".venv" not in path.parts}
 
 
-Save = Callable[[str, str, str], requests.Response]
-
-
 @pytest.fixture(scope="module")
 def save(project: Path) -> Iterator[Save]:
-    """Save a view that returns an expression, and ask for it until its answer has a text in it.
-
-    Saved once more where nothing comes: the reloader misses what is saved while it starts again.
-    After all tests the module is as it was.
-    """
-    module = next(project.glob("src/*/pages.py"))
-    text = module.read_text(encoding="utf-8")
-
-    def save(result: str, url: str, expected: str) -> requests.Response:
-        for _ in range(4):
-            module.write_text(text + VIEW.format(result), encoding="utf-8")
-            with suppress(AssertionError):
-                return wait_for(f"{url}/saved", expected, timeout=4)
-        return wait_for(f"{url}/saved", expected, timeout=0)
-
-    yield save
-    module.write_text(text, encoding="utf-8")
-
-
-def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
-    """Ask until the answer has this in it, and return it."""
-    told = "nothing"
-
-    def found() -> list[requests.Response]:
-        nonlocal told
-        try:
-            answer = requests.get(url, timeout=5)
-        except requests.RequestException as error:  # cut off by the start
-            told = str(error)
-            return []
-        told = f"{answer.status_code} {answer.text}"
-        # In a list, since an answer that is an error counts as false.
-        return [answer] if text in answer.text else []
-
-    return wait_until(found, timeout=timeout, told=lambda: f"{text!r} at {url}; the last: {told}")[
-        0
-    ]
+    """Save a view, and ask for it until its answer has a text in it."""
+    with saving(project) as save:
+        yield save
 
 
 def test_saved_module_counts_soon(development: Stack, save: Save, record_property: Record):
-    took = []
-    for number in range(3):
-        began = time.monotonic()
-        save(f'"saved {number}"', development.url, f"saved {number}")
-        took.append(round(time.monotonic() - began, 2))
-    # Half a second on a quiet machine, which this one need not be; so what is held is that nothing
-    # waits for its next look at the files.
-    record_property("reload_seconds", min(took))
+    record_property("reload_seconds", seconds_until_saved_counts(save, development.url))
     assert "Restarting with watchdog" in development.container("app").logs().decode()
 
 
@@ -148,6 +99,16 @@ def test_containers_may_do_no_more_than_in_production(development: Stack):
         assert "no-new-privileges:true" in host["SecurityOpt"]
         assert container.attrs["Config"]["User"] not in ("", "0", "root")
         assert not any(mount["RW"] for mount in container.attrs["Mounts"])
+
+
+def test_the_debugger_is_for_this_machine_alone(
+    development: Stack, monkeypatch: pytest.MonkeyPatch
+):
+    """Wherever production is published."""
+    monkeypatch.setenv("PUBLISH_ADDRESS", "192.0.2.1")
+    services = json.loads(development.compose("config --format json"))["services"]
+    published = [port for service in services.values() for port in service.get("ports", [])]
+    assert [(port["host_ip"], port["target"]) for port in published] == [("127.0.0.1", 8080)]
 
 
 def test_it_stops_at_once(development: Stack):

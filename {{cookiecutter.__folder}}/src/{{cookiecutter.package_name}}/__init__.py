@@ -29,7 +29,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     # The proxy is the only way in, so what it says of the client is believed, and nothing else is.
     # The port stays 0: the proxy knows its own port only, which need not be the published one.
     app.wsgi_app = ProxyFix(  # type: ignore[method-assign]
-        DrainBody(app.wsgi_app),
+        DrainBody(app.wsgi_app, settings["MAX_CONTENT_LENGTH"]),
         x_for=settings["FORWARDED_FOR_HOPS"],
         x_proto=settings["FORWARDED_PROTO_HOPS"],
         x_host=settings["FORWARDED_HOST_HOPS"],

@@ -1,3 +1,5 @@
+from io import BytesIO
+
 import pytest
 from flask import request
 
@@ -62,6 +64,15 @@ def test_body_over_the_limit_is_413(make_app):
     client = app.test_client()
     assert client.post("/upload", data=b"x" * 10).status_code == 200
     assert client.post("/upload", data=b"x" * 11).status_code == 413
+
+
+def test_body_of_unknown_length_over_the_limit_is_413(make_app):
+    app = make_app(MAX_CONTENT_LENGTH="10")
+    app.add_url_rule("/upload", view_func=_read_body, methods=["POST"])
+    client = app.test_client()
+    chunked = {"environ_overrides": {"wsgi.input_terminated": True, "CONTENT_LENGTH": ""}}
+    assert client.post("/upload", input_stream=BytesIO(b"x" * 10), **chunked).text == "10"
+    assert client.post("/upload", input_stream=BytesIO(b"x" * 11), **chunked).status_code == 413
 
 
 def _read_body():
