@@ -130,7 +130,7 @@ def test_application_away(stack: Stack):
     assert "Exited" in run_page(PAGE, "docker compose ps --all", stack.folder)
     assert '"status":502' in run_page(PAGE, "docker compose logs --tail 50 proxy", stack.folder)
     run_page(PAGE, "docker compose up --wait", stack.folder)
-    assert "gunicorn" in run_page(PAGE, "docker compose logs --tail 50 app", stack.folder)
+    assert stack.pair.server in run_page(PAGE, "docker compose logs --tail 50 app", stack.folder)
     assert stack.get("/").status_code == 200
 
 

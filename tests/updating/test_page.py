@@ -27,7 +27,7 @@ PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "gh:OWNER/REPO", "--checkout", "v0.0.1"]
 
 
-def follow(heading: str, folder: Path) -> None:
+def follow(folder: Path, heading: str) -> None:
     """Run the commands below a heading of the page, with Enter at each question."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands(PAGE, heading)],
@@ -43,7 +43,7 @@ def follow(heading: str, folder: Path) -> None:
 
 def test_begin(template, tmp_path):
     """The project is the one that Cookiecutter makes, but for a key of its own."""
-    follow("Begin", tmp_path)
+    follow(tmp_path, "Begin")
     made = contents(tmp_path / "my-flask-service")
     new = contents(generate(tmp_path / "new"))
     assert made.pop("secrets/secret_key") != new.pop("secrets/secret_key")
@@ -55,7 +55,7 @@ def test_another_answer(template, tmp_path):
     before, after = PAIRS[:2]
     assert before.server == after.server
     project = commit(work_on(create(template, "v0.0.1", tmp_path, before)))
-    follow("Change an answer", project)
+    follow(project, "Change an answer")
     assert_is_new(project, tmp_path / "new", after)
 
 
@@ -68,11 +68,11 @@ def test_rejects_and_conflicts(template, tmp_path):
     run(UPDATE, cwd=project)
     assert (project / "README.md.rej").is_file()
 
-    follow("When files end in .rej", project)
+    follow(project, "When files end in .rej")
     assert git(project, "status", "--porcelain") == ""
     git(project, "rm", "--quiet", "server/dropped.py")
     commit(project)
-    follow("Update", project)
+    follow(project, "Update")
     assert "UU README.md" in git(project, "status", "--porcelain").splitlines()
     conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
     assert conflict in (project / "README.md").read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ def test_link_and_update(template, tmp_path):
     choice = [f"{name}={answer}" for name, answer in answers(PAIRS[-1]).items()]
     run([*COOKIECUTTER, "--no-input", *choice], cwd=tmp_path)
     project = commit(work_on(tmp_path / "my-flask-service"))
-    follow("Link", project)
+    follow(project, "Link")
     assert_is_new(project, tmp_path / "new", PAIRS[-1])
 
 
@@ -96,7 +96,7 @@ def test_replay(template, tmp_path):
     project = tmp_path / "my-flask-service"
     made = contents(project)
     work_on(project)
-    follow("Replay", tmp_path)
+    follow(tmp_path, "Replay")
     found = contents(project)
     assert found.pop("secrets/secret_key") == b"their secret_key\n"
     del made["secrets/secret_key"]

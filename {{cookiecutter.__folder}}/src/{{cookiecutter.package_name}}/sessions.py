@@ -14,8 +14,8 @@ class SessionInterface(SecureCookieSessionInterface):
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of ``request``.
 
-        Most requests bring no cookie. Flask would prepare to check its signature all the same, a tenth
-        of what a small answer costs.
+        Most requests bring no cookie. Flask would prepare to check its signature all the same, a
+        tenth of what a small answer costs.
         """
         if self.get_cookie_name(app) not in request.cookies:
             return self.session_class()
