@@ -39,7 +39,8 @@ def run(stack: Stack, service: str, script: str, **options) -> str:
 
 def status(stack: Stack, service: str) -> dict[str, str]:
     """Return what the kernel says of a container's first process."""
-    lines = run(stack, service, "cat /proc/1/status").splitlines()
+    # On a busy machine the engine may lose what so short a program prints.
+    lines = wait_until(lambda: run(stack, service, "cat /proc/1/status"), timeout=5).splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
 
