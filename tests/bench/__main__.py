@@ -83,7 +83,7 @@ def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--pair", action="append", choices=[str(pair) for pair in PAIRS])
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--check", action="store_true", help="compare with the recorded ratios")
     chosen = parser.parse_args()
     pairs = [pair for pair in PAIRS if not chosen.pair or str(pair) in chosen.pair]
