@@ -62,10 +62,17 @@ def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 
 adapter = WSGIMiddleware(wsgi_app, workers=int(os.environ["WEB_THREADS"]))
+stopping = asyncio.Event()
 
 
 async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
     """Run the adapter, and note when the client leaves."""
+    if stopping.is_set() and scope["type"] == "http":
+        # Hypercorn is closing the connections that it takes for idle: this one may be among them.
+        await send({"type": "http.response.start", "status": 503, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        return
+
     left = Event()
     watchers = []
 
@@ -94,4 +101,11 @@ async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
             watcher.cancel()
 
 
-asyncio.run(serve(asgi_app, config))
+async def main() -> None:
+    """Serve until a signal says to stop."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await serve(asgi_app, config, shutdown_trigger=stopping.wait)
+
+
+asyncio.run(main())
