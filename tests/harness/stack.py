@@ -88,12 +88,16 @@ class Stack:
         """The engine."""
         return docker.from_env()
 
-    def containers(self, service: str | None = None) -> list[Container]:
-        """Return this stack's containers, stopped ones too."""
+    def labels(self, service: str | None = None) -> list[str]:
+        """Return what compose marks this stack's containers with, or those of one service."""
         labels = [f"com.docker.compose.project={self.name}"]
         if service:
             labels.append(f"com.docker.compose.service={service}")
-        return self.docker.containers.list(all=True, filters={"label": labels})
+        return labels
+
+    def containers(self, service: str | None = None) -> list[Container]:
+        """Return this stack's containers, stopped ones too."""
+        return self.docker.containers.list(all=True, filters={"label": self.labels(service)})
 
     def container(self, service: str) -> Container:
         """Return the one container of a service."""
@@ -102,8 +106,10 @@ class Stack:
 
     def published(self, port: int, service: str = "proxy") -> int:
         """Return where this machine reaches a port of a service; a new one after each start."""
-        (published,) = self.container(service).ports[f"{port}/tcp"]
-        return int(published["HostPort"])
+        # The engine's list has the ports: every request asks for one, so nothing more is looked up.
+        (found,) = self.docker.api.containers(filters={"label": self.labels(service)})
+        (public,) = {each["PublicPort"] for each in found["Ports"] if each["PrivatePort"] == port}
+        return int(public)
 
     @property
     def port(self) -> int:
