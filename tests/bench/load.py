@@ -32,6 +32,7 @@ class Outcome:
     p99_ms: float
     p999_ms: float
     errors: int
+    answers: int
 
 
 def build() -> None:
@@ -73,6 +74,7 @@ class Generator:
             found["p99_ms"],
             found["p999_ms"],
             found["errors"] if found["requests"] else 1,
+            found["requests"],
         )
 
     def ask_at_rate(self, work: Work, per_second: float, seconds: float) -> Outcome:
@@ -101,7 +103,12 @@ class Generator:
 
         (per_second,) = re.findall(r"Requests/sec:\s+([\d.]+)", printed)
         return Outcome(
-            float(per_second), percentile(50), percentile(99), float("nan"), failed + bad
+            float(per_second),
+            percentile(50),
+            percentile(99),
+            float("nan"),
+            failed + bad,
+            sum(statuses.values()),
         )
 
 

@@ -22,9 +22,17 @@ from typing import Any
 import docker
 import pytest
 from docker.models.containers import Container
+from docker.models.images import Image
 
 from tests.harness.stack import Stack, run, run_stack
-from tests.harness.template import FACTS, PYTHON_VERSIONS, ROOT, Pair, base_images, generate
+from tests.harness.template import (
+    FACTS,
+    PYTHON_VERSIONS,
+    ROOT,
+    Pair,
+    base_images,
+    has_processes,
+)
 
 from .documented import run_documented
 from .load import Generator, Outcome, Work, beside
@@ -60,18 +68,19 @@ def duration(action: Callable[[], object]) -> float:
 
 
 @contextmanager
-def project_of(pair: Pair) -> Iterator[Path]:
-    """Yield the pair's generated project, on the newest Python."""
+def project_of(pair: Pair) -> Iterator[tuple[Path, float]]:
+    """Yield the pair's project, on the newest Python, and the seconds that its generation took."""
     os.environ.update(BENCH=str(APP), PACKAGE=PACKAGE)
+    slug = f"bench-{pair}".replace("_", "-")
     with tempfile.TemporaryDirectory() as folder:
-        yield generate(
-            Path(folder),
-            project_slug=f"bench-{pair}".replace("_", "-"),
-            package_name=PACKAGE,
-            wsgi_server=pair.server,
-            proxy=pair.proxy,
-            python_version=PYTHON_VERSIONS[0],
-        )
+        command = [
+            *(sys.executable, "-m", "cookiecutter", ROOT, "--no-input", "--default-config"),
+            *("--output-dir", folder, f"project_slug={slug}", f"package_name={PACKAGE}"),
+            *(f"wsgi_server={pair.server}", f"proxy={pair.proxy}"),
+            f"python_version={PYTHON_VERSIONS[0]}",
+        ]
+        seconds = duration(lambda: run(command, cwd=Path(folder)))
+        yield Path(folder, slug), round(seconds, 2)
 
 
 def start(pair: Pair, project: Path) -> AbstractContextManager[Stack]:
@@ -81,29 +90,38 @@ def start(pair: Pair, project: Path) -> AbstractContextManager[Stack]:
 
 def measure(pair: Pair, rounds: int) -> Facts:
     """Return all that is measured of a pair; docs/performance.md says what each figure is."""
-    with project_of(pair) as project:
-        found = {"generation_s": generation_time()} | build_times(project)
+    with project_of(pair) as (project, seconds):
+        found = {"rounds": rounds, "generation_s": seconds}
+        found |= once(pair.server, build_times, project)
         with start(pair, project) as stack:
-            found |= sizes(stack) | start_and_stop(stack) | {"idle_memory_mb": memory(stack)}
+            found |= start_and_stop(stack) | {"idle_memory_mb": memory(stack)}
             found |= figures(work(stack, rounds)) | {"loaded_memory_mb": memory(stack)}
-            found["idle_memory_two_workers_mb"] = memory_of_two_workers(stack)
+            if has_processes(pair.server):
+                found["idle_memory_two_workers_mb"] = memory_of_two_workers(stack)
+            found |= once(pair.server, app_sizes, stack) | once(pair.proxy, proxy_sizes, stack)
     return found
 
 
 def measure_ratios(pair: Pair, rounds: int) -> Facts:
-    """Return, in a minute, only what does not depend on the machine's speed."""
-    with project_of(pair) as project, start(pair, project) as stack:
-        return work(stack, rounds, brief=True).ratios()
+    """Return, in a minute, what does not depend on the machine's speed, and the CPU times."""
+    with project_of(pair) as (project, _), start(pair, project) as stack:
+        done = work(stack, rounds, brief=True)
+        return done.ratios() | {"cpu_us_per_answer": done.cpu_times()}
+
+
+# What was found already, by the server or proxy and by what found it.
+known: dict[tuple[str, str], Facts] = {}
+
+
+def once(choice: str, find: Callable[..., Facts], *arguments) -> Facts:
+    """Return what ``find`` finds: in each pair with this server or proxy the same."""
+    key = choice, find.__name__
+    if key not in known:
+        known[key] = find(*arguments)
+    return known[key]
 
 
 # --- Building ---
-
-
-def generation_time() -> float:
-    """Return the seconds that the command line takes to generate a project."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "cookiecutter", "--no-input", "--output-dir", folder, ROOT]
-        return round(duration(lambda: run(command, cwd=Path(folder))), 2)
 
 
 def build_times(project: Path) -> Facts:
@@ -127,37 +145,46 @@ def build_times(project: Path) -> Facts:
     }
 
 
-def sizes(stack: Stack) -> Facts:
-    """Return the images' sizes in MB: as they lie here, above their base, and as pushed."""
-    engine = docker.from_env()
-    bases = base_images([PYTHON_VERSIONS[0]], [stack.pair.proxy])
-    found: Facts = {}
-    for prefix, service, base in zip(("", "proxy_"), ("app", "proxy"), bases, strict=True):
-        image = engine.images.get(stack.container(service).attrs["Config"]["Image"])
-        size = image.attrs["Size"]
-        found |= {
-            f"{prefix}image_mb": round(size / MB, 1),
-            f"{prefix}image_over_base_mb": round(
-                (size - engine.images.get(base).attrs["Size"]) / MB, 2
-            ),
-            f"{prefix}image_pushed_mb": round(pushed_size(image) / MB, 1),
-        }
+def image_of(stack: Stack, service: str) -> Image:
+    """Return the newest image of a service."""
+    return stack.docker.images.get(stack.container(service).attrs["Config"]["Image"])
+
+
+def sizes(image: Image, base: str) -> Facts:
+    """Return an image's size in MB: as it lies here, above its base, and as pushed."""
+    size = image.attrs["Size"]
+    above = size - docker.from_env().images.get(base).attrs["Size"]
+    return {
+        "image_mb": round(size / MB, 1),
+        "image_over_base_mb": round(above / MB, 2),
+        "image_pushed_mb": round(pushed_size(image) / MB, 1),
+    }
+
+
+def app_sizes(stack: Stack) -> Facts:
+    """Return the sizes of the application's image, and of the minimal one, which takes its name."""
+    (base,) = base_images(PYTHON_VERSIONS[:1], [])
+    found = sizes(image_of(stack, "app"), base)
     if not FACTS["_servers"][stack.pair.server]["run_packages"]:
-        # The layers that both have are there already.
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("APP_BASE", "minimal")
             stack.compose("build app")
-            minimal = engine.images.get(stack.container("app").attrs["Config"]["Image"])
-        stack.compose("build app")
-        found["minimal_image_mb"] = round(minimal.attrs["Size"] / MB, 1)
+        found["minimal_image_mb"] = round(image_of(stack, "app").attrs["Size"] / MB, 1)
     return found
+
+
+def proxy_sizes(stack: Stack) -> Facts:
+    """Return the sizes of the proxy's image."""
+    (base,) = base_images([], [stack.pair.proxy])
+    found = sizes(image_of(stack, "proxy"), base)
+    return {f"proxy_{name}": size for name, size in found.items()}
 
 
 # Sizes of layers by their content: the bases' come again with every pair.
 compressed: dict[str, int] = {}
 
 
-def pushed_size(image: docker.models.images.Image) -> int:
+def pushed_size(image: Image) -> int:
     """Return the bytes that a registry stores for an image: its layers, compressed."""
     total = 0
     with tempfile.TemporaryFile() as archive:
@@ -205,7 +232,8 @@ def start_and_stop(stack: Stack) -> Facts:
 
 
 def memory_of_two_workers(stack: Stack) -> dict[str, float]:
-    """Return what the pair uses when nothing is asked and it has two worker processes."""
+    """Return what the pair uses when nothing was asked and it has two worker processes."""
+    stack.compose("stop")
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("WEB_CONCURRENCY", "2")
         stack.start()
@@ -218,6 +246,15 @@ def memory(stack: Stack) -> dict[str, float]:
     for service in ("app", "proxy"):
         use = stack.container(service).stats(stream=False, one_shot=True)["memory_stats"]
         found[service] = round((use["usage"] - use["stats"]["inactive_file"]) / MB, 1)
+    return found
+
+
+def cpu_time(stack: Stack) -> dict[str, float]:
+    """Return the microseconds of CPU time that each container has had."""
+    found = {}
+    for service in ("app", "proxy"):
+        use = stack.container(service).stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
+        found[service] = use["total_usage"] / 1e3
     return found
 
 
@@ -239,6 +276,8 @@ class Rounds:
     outcomes: dict[tuple[str, str], list[Outcome]] = field(
         default_factory=lambda: defaultdict(list)
     )
+    # What a small answer cost each container, by way.
+    costs: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
     ceilings: list[dict[str, float]] = field(default_factory=list)
 
     def ratio(self, figure: str, over: tuple[str, str], under: tuple[str, str]) -> float:
@@ -267,6 +306,13 @@ class Rounds:
             "errors": self.errors("direct", "proxied"),
         }
 
+    def cpu_times(self) -> Facts:
+        """Return the microseconds of CPU time that a small answer cost each container, by way."""
+        return {
+            way: {name: median([cost[name] for cost in costs], 0) for name in costs[0]}
+            for way, costs in self.costs.items()
+        }
+
 
 def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
     """Ask everything once a round, so that a slower minute slows all that is compared.
@@ -290,22 +336,30 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
             rounds.outcomes[name, way].append(how(ways[way]))
             return rounds.outcomes[name, way][-1]
 
+        def ask_small(way: str) -> Outcome:
+            before = cpu_time(stack)
+            outcome = ask("json", way, lambda generator: generator.ask(JSON, 1))
+            spent = {name: after - before[name] for name, after in cpu_time(stack).items()}
+            rounds.costs[way].append({name: us / outcome.answers for name, us in spent.items()})
+            return outcome
+
         for way in ways.values():
             way.ask(JSON, 1)  # pools of connections and of threads fill
         for _ in range(count):
             rounds.ceilings.append(ceilings(app))
-            for way in ways:
-                ask("json", way, lambda generator: generator.ask(JSON, 1))
+            half = ask_small("direct").per_second / 2
+            ask_small("proxied")
             if brief:
                 continue
-            half = rounds.outcomes["json", "direct"][-1].per_second / 2
+            ask("json", "documented", lambda generator: generator.ask(JSON, 1))
+            ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
+            for name in ("static", "proxy"):
+                ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
+            # What waits comes last: the next to be asked has to wait for the rest of it.
             for way in ("direct", "proxied"):
                 ask("half", way, lambda generator, half=half: generator.ask_at_rate(JSON, half, 1))
                 for name in ("upload", "stream", "wait"):
                     ask(name, way, lambda generator, name=name: generator.ask(WORKS[name], 1))
-            ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
-            for name in ("static", "proxy"):
-                ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
     return rounds
 
 
@@ -313,6 +367,7 @@ def figures(rounds: Rounds) -> Facts:
     """Return what the page shows of the work."""
     json_proxied = ("json", "proxied")
     return rounds.ratios() | {
+        "cpu_us_per_answer": rounds.cpu_times(),
         "over_documentation_baseline": rounds.ratio(
             "per_second", json_proxied, ("json", "documented")
         ),

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from statistics import mode
 from typing import Any
 
 import matplotlib as mpl
@@ -20,8 +21,16 @@ CHARTS = ROOT / "docs" / "charts"
 
 # Bars and marks are told apart by people who see few colours, and on both grounds.
 SCHEMES = {
-    "light": {"text": "#1f2328", "line": "#d0d7de", "bars": ["#0969da", "#bf8700", "#8c959f"]},
-    "dark": {"text": "#e6edf3", "line": "#3d444d", "bars": ["#58a6ff", "#d29922", "#848d97"]},
+    "light": {
+        "text": "#1f2328",
+        "line": "#d0d7de",
+        "bars": ["#0969da", "#bf8700", "#8c959f", "#c297ff", "#8250df"],
+    },
+    "dark": {
+        "text": "#e6edf3",
+        "line": "#3d444d",
+        "bars": ["#58a6ff", "#d29922", "#848d97", "#6e40c9", "#b083f0"],
+    },
 }
 
 Facts = dict[str, Any]
@@ -47,7 +56,7 @@ def charts(pairs: dict[str, Facts]) -> list[tuple[str, str, str, dict[str, list[
             "A small JSON answer, 32 clients, one CPU",
             "answers a second",
             {through[proxy]: each(proxy, rate("json_proxied")) for proxy in PROXIES}
-            | {"baseline, either": mean(rate("json_documented"))},
+            | {"baseline, mean of both": mean(rate("json_documented"))},
         ),
         (
             "waiting",
@@ -67,8 +76,13 @@ def charts(pairs: dict[str, Facts]) -> list[tuple[str, str, str, dict[str, list[
     ]
 
 
-def draw(name: str, heading: str, unit: str, bars: dict[str, list[float]]) -> None:
-    """Write a chart of horizontal bars, one group a server, for light and for dark grounds."""
+def draw(
+    name: str, heading: str, unit: str, bars: dict[str, list[float]], kinds: list[str]
+) -> None:
+    """Write a chart of horizontal bars, one group a server, for light and for dark grounds.
+
+    Each of the ``kinds`` of bars has its own colour, in all charts the same.
+    """
     CHARTS.mkdir(parents=True, exist_ok=True)
     for scheme, colours in SCHEMES.items():
         settings = {
@@ -83,20 +97,20 @@ def draw(name: str, heading: str, unit: str, bars: dict[str, list[float]]) -> No
             "ytick.color": colours["text"],
         }
         with mpl.rc_context(settings):
-            figure = Figure(figsize=(8, 5), layout="constrained")
+            figure = Figure(figsize=(8, 1.4 + 1.8 * len(bars)), layout="constrained")
             axes = figure.subplots()
             height = 0.8 / len(bars)
             for place, (label, values) in enumerate(bars.items()):
                 rows = [row + (place - (len(bars) - 1) / 2) * height for row in range(len(values))]
-                drawn = axes.barh(
-                    rows, values, height * 0.9, label=label, color=colours["bars"][place]
-                )
+                colour = colours["bars"][kinds.index(label)]
+                drawn = axes.barh(rows, values, height * 0.9, label=label, color=colour)
                 axes.bar_label(drawn, fmt="{:,.0f}", padding=3, fontsize=8.5)
             axes.set_yticks(
                 range(len(SERVERS)), [FACTS["_servers"][server]["title"] for server in SERVERS]
             )
             axes.set_title(heading, loc="left", fontweight="bold")
             axes.set_xlabel(unit)
+            axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
             axes.grid(axis="x", color=colours["line"], linewidth=0.8)
@@ -156,6 +170,16 @@ def figure(name: str):
     return find
 
 
+def optional(name: str):
+    """Return what finds a figure that not every server has."""
+    return lambda found: figure(name)(found) if name in found else "none"
+
+
+def cost(way: str, service: str):
+    """Return what finds the microseconds of CPU time that an answer cost a container."""
+    return lambda found: number(found["cpu_us_per_answer"][way][service], 0)
+
+
 TABLES = {
     "small": {
         "direct": rate("json_direct"),
@@ -167,6 +191,11 @@ TABLES = {
         "direct / application": figure("over_application_ceiling"),
         "errors": figure("errors"),
         "baseline's errors": figure("documented_errors"),
+    },
+    "cost": {
+        "application, direct": cost("direct", "app"),
+        "application, proxied": cost("proxied", "app"),
+        "proxy": cost("proxied", "proxy"),
     },
     "latency": {
         "full, direct": latencies("json_direct"),
@@ -185,14 +214,14 @@ TABLES = {
     },
     "memory": {
         "idle": figure("idle_memory_mb"),
-        "idle, two workers": figure("idle_memory_two_workers_mb"),
+        "idle, two workers": optional("idle_memory_two_workers_mb"),
         "loaded": figure("loaded_memory_mb"),
     },
     "images": {
         "application": figure("image_mb"),
         "over base": figure("image_over_base_mb"),
         "as pushed": figure("image_pushed_mb"),
-        "minimal": lambda found: str(found.get("minimal_image_mb", "none")),
+        "minimal": optional("minimal_image_mb"),
         "proxy": figure("proxy_image_mb"),
         "proxy over base": figure("proxy_image_over_base_mb"),
         "proxy as pushed": figure("proxy_image_pushed_mb"),
@@ -217,6 +246,14 @@ def targets(pairs: dict[str, Facts]) -> str:
         told = ", ".join(f"{pair} {figure:g}" for pair, figure in missed.items())
         rows.append([target.text, told or "all reach it"])
     return "\n".join(table(["target", "missed by"], rows))
+
+
+def rounds(pairs: dict[str, Facts]) -> str:
+    """Say how many rounds the pairs had: what most had, and then which had others."""
+    had = {pair: found["rounds"] for pair, found in pairs.items()}
+    usual = mode(had.values())
+    others = [f"{pair} {count}" for pair, count in had.items() if count != usual]
+    return f"{usual}" + (f" ({', '.join(others)})" if others else "")
 
 
 def render(facts: Facts) -> str:
@@ -248,6 +285,7 @@ def render(facts: Facts) -> str:
         | tables
         | {
             "charts": "\n".join(pictures),
+            "rounds": rounds(pairs),
             "targets": targets(pairs),
             "ceilings": {name: number(value, 0) for name, value in ceilings.items()},
         }
@@ -258,8 +296,10 @@ def write() -> None:
     """Write the page and the charts."""
     facts = json.loads(FILE.read_text(encoding="utf-8"))
     PAGE.write_text(render(facts), encoding="utf-8")
-    for chart in charts(facts["pairs"]):
-        draw(*chart)
+    drawn = charts(facts["pairs"])
+    kinds = list(dict.fromkeys(label for *_, bars in drawn for label in bars))
+    for chart in drawn:
+        draw(*chart, kinds)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,15 +57,21 @@ def with_options(text: str, optional: dict[str, str]) -> str:
     """
     plain = pins(text)
     blocks = dict(plain)
+    conditions = dict.fromkeys(plain, "")
     for question, lock_with_it in optional.items():
         more = pins(lock_with_it)
         if changed := [name for name in plain if more.get(name) != plain[name]]:
             raise SystemExit(f"The option {question} changes the pins of {', '.join(changed)}.")
         condition = f'{{%- if cookiecutter.{question} == "{OPTIONS[question]}" %}}'
         for name in more.keys() - plain.keys():
-            blocks[name] = f"{condition}\n{more[name]}{{%- endif %}}\n"
-    head = text[: text.index(next(iter(plain.values())))]
-    return head + "".join(blocks[name] for name in sorted(blocks))
+            blocks[name] = more[name]
+            conditions[name] = condition
+    text = text[: text.index(next(iter(plain.values())))]
+    # Neighbours share a condition: every one costs time whenever a project is generated.
+    for condition, names in groupby(sorted(blocks), conditions.__getitem__):
+        group = "".join(blocks[name] for name in names)
+        text += f"{condition}\n{group}{{%- endif %}}\n" if condition else group
+    return text
 
 
 def lock_shared(project: Path) -> None:
