@@ -2,15 +2,18 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from packaging.utils import canonicalize_name
 
 from tests.harness.development import developer
+from tests.harness.locks import pins
 from tests.harness.stack import CA_BUNDLE, run
-from tests.harness.template import generate
+from tests.harness.template import FACTS, OPTIONS, PYTHON_VERSIONS, SERVERS, generate
 from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values
 from tests.harness.workflow import jobs as workflow_jobs
 
@@ -171,6 +174,33 @@ def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wr
 @pytest.mark.parametrize("job", ["platforms", "release"])
 def test_images(jobs: Values, machine: Machine, job: str):
     assert machine.runner.run_job(jobs[job]) == "", "no commands, only actions"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path):
+    """But for what a server's build packages are there to compile.
+
+    The images are not built for it here: there are base images for this machine's processor alone.
+    """
+    assert jobs["platforms"]["steps"][-1]["with"]["platforms"] == "linux/amd64,linux/arm64"
+    project = generate(tmp_path, wsgi_server=server, **OPTIONS)
+    # The other locks are the same with each server.
+    shared = ["requirements.txt", "requirements-dev.txt"] if server == SERVERS[0] else []
+    found: dict[str, str] = {}
+    for name in [*shared, "server/requirements.txt"]:
+        found |= pins((project / name).read_text(encoding="utf-8"))
+    facts = FACTS["_servers"][server]
+    if facts["build_packages"]:
+        del found[canonicalize_name(facts["requirement"])]
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("".join(found.values()), encoding="utf-8")
+    uv = Path(sys.executable).parent / "uv"
+    for version in PYTHON_VERSIONS:
+        command = [uv, "pip", "install", "--quiet", "--target", tmp_path / version]
+        command += ["--link-mode", "symlink"]  # to what uv keeps: nothing is copied
+        command += ["--python-platform", "aarch64-manylinux_2_40", "--python-version", version]
+        command += ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
+        run([*command, "--requirement", lock], cwd=tmp_path)
 
 
 @pytest.mark.parametrize(
