@@ -34,7 +34,7 @@ endif
 smoke: .venv/ready ## ask a few probes of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
 
-day-two: .venv/ready ## live a project's first week, and what goes wrong in it, alone
+day-two: .venv/ready ## live a project's first week, run its workflow, see what goes wrong, alone
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
 
 updating: .venv/ready ## bring projects of earlier versions up to date, alone

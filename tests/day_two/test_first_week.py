@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.harness.development import saving, seconds_until_saved_counts
+from tests.harness.development import developer, saving, seconds_until_saved_counts
 from tests.harness.readme import run_readme
-from tests.harness.stack import CA_BUNDLE, run, wait_until
-from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.harness.stack import run, wait_until
+from tests.harness.template import PROXIES, SERVERS, Pair, generate
 
 # Three servers that have little in common, and each proxy.
 WEEKS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])]
 PACKAGE = "weekly"
-DEVELOPER = Path(__file__).parent / "developer"
 
 ROUTE = '''"""How often somebody came."""
 
@@ -84,25 +83,6 @@ def running(project: Path) -> Iterator[None]:
         )
 
 
-@contextmanager
-def developer(project: Path, **environment: str) -> Iterator[list[str]]:
-    """Yield the beginning of a command that runs in the project on a machine with Python, git."""
-    image = f"{project.name}-developer"
-    python = f"PYTHON_IMAGE=python:{PYTHON_VERSIONS[0]}-slim-trixie"
-    run(["docker", "build", "--quiet", "--build-arg", python, "--tag", image, "."], cwd=DEVELOPER)
-    owner = f"{os.getuid()}:{os.getgid()}"
-    command = ["docker", "run", "--rm", "--network", "host", "--user", owner, "--env", "HOME=/tmp"]
-    command += ["--volume", f"{project}:{project}", "--workdir", str(project)]
-    if CA_BUNDLE.is_file():
-        command += ["--volume", f"{CA_BUNDLE}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
-    for name, value in environment.items():
-        command += ["--env", f"{name}={value}"]
-    try:
-        yield [*command, image]
-    finally:
-        run(["docker", "image", "rm", "--no-prune", image], cwd=project)
-
-
 def work_without_containers(project: Path, url: str) -> None:
     """Test, lint and commit on a developer's machine."""
     with developer(project, BASE_URL=url) as machine:
@@ -157,7 +137,7 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
 
         with step("start to develop"):
             run_readme(project, "docker compose -f compose.yaml -f compose.dev.yaml up")
-        with step("change a module three times"), saving(project) as save:
+        with step("change a module five times"), saving(project) as save:
             record_property("save to answer, seconds", seconds_until_saved_counts(save, url()))
 
         with step("add a route and a dependency"):

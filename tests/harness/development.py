@@ -1,5 +1,6 @@
-"""A project that is developed: what is saved, and how soon it counts."""
+"""A project that is developed: on what machine, what is saved, and how soon it counts."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import requests
 
-from .stack import wait_until
+from .stack import CA_BUNDLE, run, wait_until
+
+DEVELOPER = Path(__file__).parent / "developer"
 
 VIEW = """
 
@@ -20,18 +23,41 @@ Save = Callable[[str, str, str], requests.Response]
 
 
 @contextmanager
+def developer(project: Path, **environment: str) -> Iterator[list[str]]:
+    """Yield the beginning of a command that runs in the project on a machine with Python, git."""
+    version = (project / ".python-version").read_text(encoding="utf-8").strip()
+    image = f"{project.name}-developer"
+    python = f"PYTHON_IMAGE=python:{version}-slim-trixie"
+    run(["docker", "build", "--quiet", "--build-arg", python, "--tag", image, "."], cwd=DEVELOPER)
+    owner = f"{os.getuid()}:{os.getgid()}"
+    command = ["docker", "run", "--rm", "--network", "host", "--user", owner, "--env", "HOME=/tmp"]
+    command += ["--volume", f"{project}:{project}", "--workdir", str(project)]
+    if CA_BUNDLE.is_file():
+        command += ["--volume", f"{CA_BUNDLE}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
+    for name, value in environment.items():
+        command += ["--env", f"{name}={value}"]
+    try:
+        yield [*command, image]
+    finally:
+        run(["docker", "image", "rm", "--no-prune", image], cwd=project)
+
+
+@contextmanager
 def saving(project: Path) -> Iterator[Save]:
     """Yield what saves a view that returns an expression, and asks until its answer has a text.
 
     Saved once more where nothing comes: the reloader misses what is saved while it starts again.
-    At the end the module is as it was.
+    At the end the module is as it was. All is saved within one second, as the file's time has it:
+    what was compiled before must not pass for up to date.
     """
     module = next(project.glob("src/*/pages.py"))
     text = module.read_text(encoding="utf-8")
+    saved_at = module.stat().st_mtime
 
     def save(result: str, url: str, expected: str) -> requests.Response:
         for _ in range(4):
             module.write_text(text + VIEW.format(result), encoding="utf-8")
+            os.utime(module, (saved_at, saved_at))
             with suppress(AssertionError):
                 return wait_for(f"{url}/saved", expected, timeout=4)
         return wait_for(f"{url}/saved", expected, timeout=0)
@@ -61,14 +87,14 @@ def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
 
 
 def seconds_until_saved_counts(save: Save, url: str) -> float:
-    """Return the quickest of three times from a save to the changed answer.
+    """Return the quickest of five times from a save to the changed answer: a second at most.
 
-    Half a second on a quiet machine. Others may keep this one busy, so the limit is three.
+    The quickest, since whatever else keeps this machine busy can only make one slower.
     """
     took = []
-    for number in range(3):
+    for number in range(5):
         began = time.monotonic()
         save(f'"saved {number}"', url, f"saved {number}")
         took.append(round(time.monotonic() - began, 2))
-    assert min(took) < 3, took
+    assert min(took) <= 1, took
     return min(took)

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +11,13 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.harness.development import Save, saving, seconds_until_saved_counts, wait_for
+from tests.harness.development import (
+    Save,
+    developer,
+    saving,
+    seconds_until_saved_counts,
+    wait_for,
+)
 from tests.harness.readme import commands
 from tests.harness.stack import Stack, run, run_stack
 from tests.harness.template import PROXIES, SERVERS, Pair
@@ -120,19 +125,18 @@ def test_it_stops_at_once(development: Stack):
 
 
 @pytest.mark.pairs(PAIRS[:1])
-def test_two_commands_without_docker(
-    project: Path, save: Save, monkeypatch: pytest.MonkeyPatch, free_port: int
-):
+def test_two_commands_without_docker(engine: None, project: Path, save: Save, free_port: int):
+    """In a container all the same: this machine has no Python of the project's version."""
     _, install, serve = filter(None, commands(project / "README.md", "Develop").splitlines())
-    run(["bash", "-euc", install], cwd=project)
-    monkeypatch.setenv("FLASK_RUN_PORT", str(free_port))
-    process = subprocess.Popen(
-        ["bash", "-c", serve], cwd=project, start_new_session=True, stdout=subprocess.DEVNULL
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{free_port}/", "What the application sees")
-        save('"saved"', f"http://127.0.0.1:{free_port}", "saved")
-        assert process.poll() is None
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=10)
+    # The fixture that has the containers looks for what they leave behind: bytecode is none of it.
+    settings = {"FLASK_RUN_PORT": str(free_port), "PYTHONDONTWRITEBYTECODE": "1"}
+    with developer(project, **settings) as machine:
+        run([*machine, "bash", "-euc", install], cwd=project)
+        process = subprocess.Popen([*machine, "bash", "-c", serve], stdout=subprocess.DEVNULL)
+        try:
+            wait_for(f"http://127.0.0.1:{free_port}/", "What the application sees")
+            save('"saved"', f"http://127.0.0.1:{free_port}", "saved")
+            assert process.poll() is None
+        finally:
+            process.terminate()
+            process.wait(timeout=10)

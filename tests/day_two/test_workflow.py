@@ -1,0 +1,220 @@
+"""The workflow of a generated project, run as far as a machine that is not GitHub's allows."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from packaging.utils import canonicalize_name
+
+from tests.harness.development import developer
+from tests.harness.locks import pins
+from tests.harness.stack import CA_BUNDLE, run
+from tests.harness.template import FACTS, OPTIONS, PYTHON_VERSIONS, SERVERS, generate
+from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values
+from tests.harness.workflow import jobs as workflow_jobs
+
+# Others use this engine too: names that are theirs alone, where a runner of GitHub's has its own.
+NAME = f"workflow-{os.getpid()}"
+GITHUB = {
+    "github.ref": "refs/tags/v1.2.3",
+    "github.repository": f"Owner/{NAME}",
+    "github.actor": "owner",
+    "github.token": "none",
+}
+
+# Actions whose work is not done here, and why.
+NOT_RUN = {
+    "anchore/scan-action": "it fetches what is known of vulnerabilities from its maker",
+    "docker/setup-qemu-action": "there are base images for this machine's processor alone",
+    "docker/setup-buildx-action": "the engine's own builder does for one processor",
+    "docker/login-action": "there is no registry to push to",
+    "actions/attest": "a service of GitHub's signs",
+}
+
+
+class Machine:
+    """What runs a job in a new folder, and does the work of the other actions."""
+
+    def __init__(self, repository: Path, folder: Path, cleanup: ExitStack) -> None:
+        self.repository = repository
+        self.cleanup = cleanup
+        folder.mkdir()
+        stand_ins: dict[str, StandIn] = dict.fromkeys(NOT_RUN, lambda values: {})
+        stand_ins |= {
+            "actions/checkout": self.check_out,
+            "actions/setup-python": self.set_python_up,
+            "anchore/sbom-action": self.find_image,
+            "docker/metadata-action": self.name_image,
+            "docker/build-push-action": self.build,
+        }
+        self.runner = Runner(folder, stand_ins, GITHUB, {"COMPOSE_PROJECT_NAME": NAME})
+        cleanup.callback(self.remove_images)
+
+    def check_out(self, values: Values) -> Values:
+        """Take what is committed, which the signing key is not; in an empty folder each time."""
+        folder = self.runner.folder
+        shutil.rmtree(folder)
+        run(["git", "clone", "--quiet", self.repository, folder], cwd=self.repository)
+        return {}
+
+    def set_python_up(self, values: Values) -> Values:
+        """Run what follows on a machine with the Python that the project names."""
+        assert values == {"python-version-file": ".python-version"}
+        self.runner.within = self.cleanup.enter_context(developer(self.runner.folder))
+        return {}
+
+    def find_image(self, values: Values) -> Values:
+        """See that there is what would be listed: what lists it is fetched from its maker."""
+        run(["docker", "image", "inspect", values["image"]], cwd=self.repository)
+        return {}
+
+    def name_image(self, values: Values) -> Values:
+        """Name a release's image after the tag."""
+        assert values["tags"] == "type=semver,pattern={{version}}"
+        version = GITHUB["github.ref"].removeprefix("refs/tags/v")
+        return {"tags": f"{values['images'].lower()}:{version}", "labels": f"version={version}"}
+
+    def build(self, values: Values) -> Values:
+        """Build an image for this machine's processor, and push it nowhere."""
+        command = ["docker", "build", "--quiet", "--label", f"made-by={NAME}"]
+        command += ["--target", values["target"]]
+        if CA_BUNDLE.is_file():
+            command += ["--secret", f"id=ca_bundle,src={CA_BUNDLE}"]
+        for option in ("tag", "label"):
+            if value := values.get(f"{option}s"):
+                command += [f"--{option}", value]
+        return {"digest": run([*command, values["context"]], cwd=self.runner.folder).strip()}
+
+    def remove_images(self) -> None:
+        """Remove what build() made."""
+        list_them = ["docker", "image", "ls", "--quiet", "--filter", f"label=made-by={NAME}"]
+        if made := set(run(list_them, cwd=self.repository).split()):
+            run(["docker", "image", "rm", "--force", *made], cwd=self.repository)
+
+
+@pytest.fixture(scope="module")
+def repository(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new project, committed."""
+    project = generate(tmp_path_factory.mktemp("workflow"), project_slug="workflow")
+    author = ["-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
+    run(["git", "init", "--quiet"], cwd=project)
+    run(["git", "add", "--all"], cwd=project)
+    run(["git", *author, "commit", "--quiet", "--message=Start"], cwd=project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def jobs(repository: Path) -> Values:
+    """What the project's workflow does."""
+    (workflow,) = (repository / ".github" / "workflows").iterdir()
+    return workflow_jobs(workflow)
+
+
+@pytest.fixture
+def machine(repository: Path, tmp_path: Path) -> Iterator[Machine]:
+    """A machine for one job."""
+    with ExitStack() as cleanup:
+        yield Machine(repository, tmp_path / NAME, cleanup)
+
+
+@pytest.fixture(scope="module")
+def paired(
+    repository: Path, jobs: Values, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Runner]:
+    """The machine of the job that runs the pair, when it is through: GitHub's would go then."""
+    with ExitStack() as cleanup:
+        machine = Machine(repository, tmp_path_factory.mktemp("pair") / NAME, cleanup)
+        compose = ["docker", "compose", "--project-name", NAME, "--profile", "test"]
+        down = [*compose, "down", "--volumes", "--rmi", "local"]
+        cleanup.callback(run, down, cwd=machine.runner.folder)
+        machine.runner.run_job(jobs["pair"])
+        yield machine.runner
+
+
+def test_every_action_is_stood_in_for_or_has_a_reason(jobs: Values, machine: Machine):
+    steps = [step for job in jobs.values() for step in job["steps"]]
+    used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
+    assert used == set(machine.runner.stand_ins)
+
+
+def test_checks(jobs: Values, machine: Machine):
+    printed = machine.runner.run_job(jobs["checks"])
+    assert "mypy" in printed and "Failed" not in printed
+    assert "Required test coverage" in printed
+
+
+def test_the_pair_is_asked_through_the_proxy(paired: Runner):
+    log = run(["docker", "compose", "--project-name", NAME, "logs", "proxy"], cwd=paired.folder)
+    assert "/nothing-here" in log
+
+
+@pytest.mark.parametrize(
+    "right, wrong",
+    [
+        ("run --build --rm test", "run --build --rm tset"),
+        ("port proxy 8080", "port proxy 8081"),
+        ("_NAME-test", "_NAME-app"),
+    ],
+)
+def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wrong: str):
+    """And the step that is there for the case runs."""
+    job = jobs["pair"]
+    (step,) = [step for step in job["steps"] if right in step.get("run", "")]
+    broken = step | {"run": step["run"].replace(right, wrong)}
+    report = {"if": "failure()", "run": "touch reported"}
+    with pytest.raises(AssertionError):
+        paired.run_job(job | {"steps": [broken, report]})
+    (paired.folder / "reported").unlink()
+
+
+@pytest.mark.parametrize("job", ["platforms", "release"])
+def test_images(jobs: Values, machine: Machine, job: str):
+    assert machine.runner.run_job(jobs[job]) == "", "no commands, only actions"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path):
+    """But for what a server's build packages are there to compile.
+
+    The images are not built for it here: there are base images for this machine's processor alone.
+    """
+    assert jobs["platforms"]["steps"][-1]["with"]["platforms"] == "linux/amd64,linux/arm64"
+    project = generate(tmp_path, wsgi_server=server, **OPTIONS)
+    # The other locks are the same with each server.
+    shared = ["requirements.txt", "requirements-dev.txt"] if server == SERVERS[0] else []
+    found: dict[str, str] = {}
+    for name in [*shared, "server/requirements.txt"]:
+        found |= pins((project / name).read_text(encoding="utf-8"))
+    facts = FACTS["_servers"][server]
+    if facts["build_packages"]:
+        del found[canonicalize_name(facts["requirement"])]
+    lock = tmp_path / "requirements.txt"
+    lock.write_text("".join(found.values()), encoding="utf-8")
+    uv = Path(sys.executable).parent / "uv"
+    for version in PYTHON_VERSIONS:
+        command = [uv, "pip", "install", "--quiet", "--target", tmp_path / version]
+        command += ["--link-mode", "symlink"]  # to what uv keeps: nothing is copied
+        command += ["--python-platform", "aarch64-manylinux_2_40", "--python-version", version]
+        command += ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
+        run([*command, "--requirement", lock], cwd=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"run": "echo ${{ secrets.KEY }}"},
+        {"run": "echo ${{ matrix.image || 'app' }}"},
+        {"if": "always()"},
+        {"continue-on-error": True},
+        {"shell": "sh"},
+    ],
+    ids=str,
+)
+def test_what_is_not_understood_is_refused(tmp_path: Path, change: Values):
+    runner = Runner(tmp_path, {}, GITHUB)
+    with pytest.raises(NotUnderstood):
+        runner.run_job({"name": "Job", "steps": [{"run": "true"} | change]})
