@@ -69,7 +69,10 @@ def problem(answers):
         return f"package_name {package!r} is a word of the Python language: choose another."
     if package in sys.stdlib_module_names:
         return f"package_name {package!r} would hide Python's own module: choose another."
-    if package in answers["_reserved_package_names"]:
+    reserved = set(answers["_reserved_package_names"]).union(
+        *(server["reserved_package_names"] for server in answers["_servers"].values())
+    )
+    if package in reserved:
         return f"package_name {package!r} would hide a package or folder it needs: choose another."
     email = answers["author_email"]
     if not EMAIL.fullmatch(email):

@@ -1,19 +1,27 @@
-"""tests/pairs/known_limits.py names servers, proxies and tests that there are."""
-
-from fnmatch import filter as matching
+"""The known limits in cookiecutter.json are of pairs and tests that there are."""
 
 import pytest
 
-from tests.harness.template import PROXIES, ROOT, SERVERS
-from tests.pairs.known_limits import KNOWN_LIMITS
+from tests.harness.template import FACTS, PROXIES, ROOT, SERVERS
+
+KNOWN_LIMITS = [
+    (limit, others)
+    for entries, others in (("_servers", PROXIES), ("_proxies", SERVERS))
+    for entry in FACTS[entries].values()
+    for limit in entry["known_limits"]
+]
 
 
-@pytest.mark.parametrize("key", KNOWN_LIMITS, ids="-".join)
-def test_known_limit_is_of_something(key: tuple[str, str, str]):
-    server, proxy, test = key
-    assert matching(SERVERS, server)
-    assert matching(PROXIES, proxy)
+def test_each_is_of_a_pair_and_has_a_reason():
+    for limit, others in KNOWN_LIMITS:
+        assert limit["paired_with"] in ("*", *others)
+        assert len(limit["reason"]) > 20
+        assert limit["tests"]
+    assert KNOWN_LIMITS
+
+
+@pytest.mark.parametrize("test", [test for limit, _ in KNOWN_LIMITS for test in limit["tests"]])
+def test_each_is_shown_by_a_test(test: str):
     file, _, name = test.partition("::")
     source = (ROOT / "tests" / "pairs" / file).read_text(encoding="utf-8")
     assert f"def {name.partition('[')[0]}(" in source
-    assert len(KNOWN_LIMITS[key]) > 20

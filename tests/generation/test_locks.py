@@ -12,10 +12,14 @@ from packaging.utils import canonicalize_name
 from ..harness.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS
 from .contexts import environment, rendered_answers
 
-VARIANTS = FOLDER / "variants" / "wsgi_server"
 SHARED = [FOLDER / "requirements.txt", FOLDER / "requirements-dev.txt"]
-LOCKS = [*SHARED, *(VARIANTS / server / "server" / "requirements.txt" for server in SERVERS)]
+OWN = {
+    server: FOLDER / "variants" / "wsgi_server" / server / "server" / "requirements.txt"
+    for server in SERVERS
+}
+LOCKS = [*SHARED, *OWN.values()]
 RESERVED = FACTS["_reserved_package_names"]
+OWN_RESERVED = {server: FACTS["_servers"][server]["reserved_package_names"] for server in SERVERS}
 
 # Import names that are not the package's own name.
 IMPORT_NAMES = {
@@ -71,7 +75,7 @@ def test_the_locks_hold_what_the_project_asks_for(server):
     pyproject = tomllib.loads(rendered(FOLDER / "pyproject.toml", wsgi_server=server, **OPTIONS))
     groups = pyproject["dependency-groups"]
     asked = [pyproject["project"]["dependencies"], groups["dev"], groups["server"]]
-    locks = [*SHARED, VARIANTS / server / "server" / "requirements.txt"]
+    locks = [*SHARED, OWN[server]]
     for requirements, lock in zip(asked, locks, strict=True):
         assert wanted(requirements) <= set(pins(lock))
         for requirement in map(Requirement, requirements):
@@ -83,7 +87,7 @@ def test_the_locks_hold_what_the_project_asks_for(server):
 def test_what_is_installed_together_agrees(server):
     """No package stands in two locks with different versions: pip refuses that."""
     found: dict[str, str] = {}
-    for lock in [*SHARED, VARIANTS / server / "server" / "requirements.txt"]:
+    for lock in [*SHARED, OWN[server]]:
         for name, pin in pins(lock).items():
             assert found.setdefault(name, str(pin.specifier)) == str(pin.specifier), name
 
@@ -96,22 +100,29 @@ def test_an_options_packages_come_with_it_alone():
         assert answer in text and answer not in plain
 
 
-def test_reserved_names_are_sorted_and_lower_case():
-    assert sorted(set(RESERVED)) == RESERVED
-    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in RESERVED)
+@pytest.mark.parametrize("names", [RESERVED, *OWN_RESERVED.values()], ids=["all", *SERVERS])
+def test_reserved_names_are_sorted_and_lower_case(names):
+    assert sorted(set(names)) == names
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]*", name) for name in names)
 
 
-def test_no_package_can_hide_a_dependency():
+@pytest.mark.parametrize(
+    ("locks", "reserved"),
+    [
+        (SHARED, RESERVED),
+        *(([OWN[server]], [*RESERVED, *OWN_RESERVED[server]]) for server in SERVERS),
+    ],
+    ids=["shared", *SERVERS],
+)
+def test_no_package_can_hide_a_dependency(locks, reserved):
     """What an installed package is imported as is no name for the application."""
-    installed = {name: lock for lock in LOCKS for name in pins(lock)}
-    for name, lock in installed.items():
+    installed = {name for lock in (*SHARED, *locks) for name in pins(lock)}
+    for name in [name for lock in locks for name in pins(lock)]:
         found = {IMPORT_NAMES.get(name, name.replace("-", "_"))}
         # zope-event is zope.event: several packages share a name that none of them has for itself.
         if (namespace := name.split("-")[0]) not in installed:
             found.add(namespace)
-        assert found & set(RESERVED), (
-            f"reserve what {name}, in {lock.relative_to(FOLDER)}, is imported as"
-        )
+        assert found & set(reserved), f"reserve what {name} is imported as"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
@@ -127,4 +138,4 @@ def test_no_package_can_hide_a_module_of_the_project(pair, make_project):
         for path in (project.path / folder).rglob("*.py")
         if path.stem.isidentifier() and path.stem != "__init__"
     }
-    assert folders | modules <= set(RESERVED)
+    assert folders | modules <= {*RESERVED, *OWN_RESERVED[pair.server]}

@@ -167,22 +167,14 @@ def menu(kind: str) -> str:
 
 
 def own_limits(choice: Choice) -> dict[str, list[str]]:
-    """Return why probes are expected to fail for its own sake, each with the pairs concerned.
-
-    What is seen with every server is the proxy's limit.
-    """
-    recorded = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
-    seen: dict[str, list[Pair]] = defaultdict(list)
-    for pair in PAIRS:
-        for reason in dict.fromkeys(
-            limit["reason"] for limit in recorded[str(pair)]["known_limits"]
-        ):
-            seen[reason].append(pair)
+    """Return why probes are expected to fail for its own sake, each with the pairs concerned."""
     return {
-        reason: own
-        for reason, pairs in seen.items()
-        if (own := [str(pair) for pair in pairs if pair in choice.pairs])
-        and (choice.kind == "proxies") == ({pair.server for pair in pairs} == set(SERVERS))
+        limit["reason"]: [
+            str(pair)
+            for pair in choice.pairs
+            if limit["paired_with"] in ("*", pair.server, pair.proxy)
+        ]
+        for limit in choice.entry["known_limits"]
     }
 
 
@@ -206,14 +198,15 @@ def known_limits() -> str:
 
 
 def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
-    """Return a section with what `make bench` measured of some pairs; nothing until it has run.
+    """Return a section with what `make bench` measured of some pairs, if it has run for them.
 
     ``docs`` leads from the page to docs/.
     """
     if not performance.FILE.exists():
         return ""
     measured = json.loads(performance.FILE.read_text(encoding="utf-8"))["pairs"]
-    if any(str(pair) not in measured for pair in PAIRS):
+    pairs = [pair for pair in pairs if str(pair) in measured]
+    if not pairs:
         return ""
     tables = performance.TABLES
     columns = {

@@ -34,10 +34,13 @@ def page_commands(page: Path) -> list[str]:
 
 
 def blocks(page: Path, kind: str, heading: str | None = None) -> list[str]:
-    """Return a page's blocks of one kind, all or those under one heading."""
-    found, under = [], None
+    """Return a page's blocks of one kind: all, or those under one heading.
+
+    What stands under the page's title is for all headings.
+    """
+    found, under = [], heading
     for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
-        if before.type == "heading_open":
+        if before.type == "heading_open" and before.tag != "h1":
             under = token.content
         elif token.info == kind and heading in (None, under):
             found.append(token.content)

@@ -44,6 +44,23 @@ def recycles(server: str) -> bool:
     return not FACTS["_servers"][server]["recycling"].startswith("not used")
 
 
+def known_limits(pair: Pair) -> dict[str, str]:
+    """Return the tests that a pair cannot pass, each with the reason.
+
+    A test is named without its pair, such as "test_bodies.py::test_upload_in_chunks[1024]".
+    """
+    return {
+        test: limit["reason"]
+        for entry, other in (
+            (FACTS["_servers"][pair.server], pair.proxy),
+            (FACTS["_proxies"][pair.proxy], pair.server),
+        )
+        for limit in entry["known_limits"]
+        if limit["paired_with"] in ("*", other)
+        for test in limit["tests"]
+    }
+
+
 def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
     """Return the images that the Dockerfiles of these choices start from."""
     pythons = [f"python:{version}-slim-trixie" for version in python_versions]

@@ -290,6 +290,17 @@ def test_pods_are_let_in_at_the_proxys_port_only(
         assert rule["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
 
 
+def test_all_that_chooses_pods_chooses_these(manifests: list[Manifest]):
+    """An empty selector would choose all pods of the namespace, and a missing one none."""
+    deployment = one(manifests, "Deployment")["spec"]
+    labels = deployment["selector"]["matchLabels"]
+    assert deployment["template"]["metadata"]["labels"] == labels
+    assert one(manifests, "Service")["spec"]["selector"] == labels
+    assert one(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"] == labels
+    for constraint in pod_spec(manifests)["topologySpreadConstraints"]:
+        assert constraint["labelSelector"]["matchLabels"] == labels
+
+
 @pytest.mark.pairs(ANY)
 def test_prometheus_is_let_in_at_the_applications_port(pair: Pair, tmp_path: Path):
     """Where it was chosen, and beside what lets the clients in."""
@@ -303,9 +314,13 @@ def test_prometheus_is_let_in_at_the_applications_port(pair: Pair, tmp_path: Pat
     shutil.copy(project / "secrets/secret_key", project / PRODUCTION / "secret_key")
     rendered = kustomize(project / PRODUCTION)
     deployment = one(rendered, "Deployment")["spec"]
-    clients, metrics = (each for each in rendered if each["kind"] == "NetworkPolicy")
+    policies = {
+        each["metadata"]["name"]: each for each in rendered if each["kind"] == "NetworkPolicy"
+    }
+    assert len(policies) == 2
+    metrics = policies["metrics"]
     validate(metrics)
-    for policy in (clients, metrics):
+    for policy in policies.values():
         assert policy["spec"]["podSelector"] == deployment["selector"]
     (rule,) = metrics["spec"]["ingress"]
     asked = pod_spec(rendered)["initContainers"][0]["livenessProbe"]["httpGet"]

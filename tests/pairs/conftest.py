@@ -3,15 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
 from tests.harness.idle import watch_idle_connection
 from tests.harness.stack import Stack, run_stack
-from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate
-from tests.pairs.known_limits import KNOWN_LIMITS
+from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate, known_limits
 from tests.pairs.mutations import MUTATIONS
 
 PACKAGE = "probed"
@@ -34,18 +32,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def expect_known_limit(item: pytest.Item) -> None:
-    """Expect a test to fail, strictly, where known_limits.py says that its pair cannot pass."""
+    """Expect a test to fail, strictly, where cookiecutter.json says that its pair cannot pass."""
     callspec = getattr(item, "callspec", None)
     if callspec is None or "pair" not in callspec.params:
         return
     pair = callspec.params["pair"]
     probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
     test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
-    for (server, proxy, pattern), reason in KNOWN_LIMITS.items():
-        # A test's brackets are its own, not a pattern's.
-        matches = fnmatchcase(test, pattern.replace("[", "[[]"))
-        if matches and fnmatchcase(pair.server, server) and fnmatchcase(pair.proxy, proxy):
-            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+    if reason := known_limits(pair).get(test):
+        item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,9 @@
 // https://learn.microsoft.com/azure/templates/microsoft.web/sites/sitecontainers
 targetScope = 'resourceGroup'
 
+@description('What the web app, its plan and its identity are called')
+param name string = '{{ cookiecutter.project_slug }}'
+
 @description('Images in the registry below, with their digests')
 param proxyImage string
 param appImage string
@@ -33,7 +36,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
 // Who the web app is to the registry and the vault. Not the web app's own identity, which would be
 // there only after it: too late for its first start.
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
-  name: '{{ cookiecutter.project_slug }}'
+  name: name
   location: location
 }
 
@@ -58,7 +61,7 @@ resource mayReadSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
 }
 
 resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
-  name: '{{ cookiecutter.project_slug }}'
+  name: name
   location: location
   kind: 'linux'
   sku: {
@@ -70,7 +73,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-11-01' = {
 }
 
 resource web 'Microsoft.Web/sites@2024-11-01' = {
-  name: '{{ cookiecutter.project_slug }}-${uniqueString(resourceGroup().id)}'
+  name: '${name}-${uniqueString(resourceGroup().id)}'
   location: location
   kind: 'app,linux,container'
   identity: {
