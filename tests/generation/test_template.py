@@ -81,15 +81,19 @@ def test_every_branch_is_reached(matrix):
 
 
 def test_lines_with_jinja_are_few():
-    """At most one in twenty; locks and licences, which nobody writes, do not count."""
-    lines = [
-        line
-        for path in RENDERED
-        if not path.name.startswith("requirements") and path.name != "LICENSE"
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    with_jinja = [line for line in lines if "{{" in line or "{%" in line]
-    assert len(with_jinja) <= len(lines) * 0.05
+    """At most one of the template's in twenty; locks and licences, which nobody writes, apart.
+
+    What is copied as it is may hold braces of other languages, and counts as lines without Jinja.
+    """
+    total = with_jinja = 0
+    for path in template_files():
+        if path.name.startswith("requirements") or path.name == "LICENSE":
+            continue
+        lines = path.read_text(encoding="utf-8").splitlines()
+        total += len(lines)
+        if path in RENDERED:
+            with_jinja += sum("{{" in line or "{%" in line for line in lines)
+    assert with_jinja <= total * 0.05
 
 
 def test_modules_of_the_application_need_no_jinja():
