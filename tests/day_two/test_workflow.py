@@ -74,7 +74,7 @@ class Machine:
 
     def name_image(self, values: Values) -> Values:
         """Name a release's image after the tag."""
-        assert values["tags"] == "type=semver,pattern={{version}}"
+        assert values["tags"] == "type=match,pattern=v(.*),group=1"
         version = GITHUB["github.ref"].removeprefix("refs/tags/v")
         return {"tags": f"{values['images'].lower()}:{version}", "labels": f"version={version}"}
 
