@@ -165,7 +165,7 @@ def app_sizes(stack: Stack) -> Facts:
     """Return the sizes of the application's image, and of the minimal one, which takes its name."""
     (base,) = base_images(PYTHON_VERSIONS[:1], [])
     found = sizes(image_of(stack, "app"), base)
-    if not FACTS["_servers"][stack.pair.server]["run_packages"]:
+    if not FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
         with pytest.MonkeyPatch.context() as environment:
             environment.setenv("APP_BASE", "minimal")
             stack.compose("build app")

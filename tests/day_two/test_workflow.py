@@ -190,7 +190,7 @@ def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path
     for name in [*shared, "server/requirements.txt"]:
         found |= pins((project / name).read_text(encoding="utf-8"))
     facts = FACTS["_servers"][server]
-    if facts["build_packages"]:
+    if facts["debian_packages"]["build"]:
         del found[canonicalize_name(facts["requirement"])]
     lock = tmp_path / "requirements.txt"
     lock.write_text("".join(found.values()), encoding="utf-8")

@@ -35,7 +35,7 @@ def belonging(choice: str) -> set[str]:
     They are those that it is made of, by its packages, and for a legacy one what its own prompt
     names to take instead.
     """
-    parts = ("title", "requirement", "build_packages", "run_packages")
+    parts = ("title", "requirement", "debian_packages")
     said = json.dumps([CHOICES[choice].get(part) for part in parts])
     label = FACTS["__prompts__"]["wsgi_server"].get(choice, "")
     if "legacy" in label:

@@ -252,9 +252,9 @@ def of_server(choice: Choice) -> dict[str, str]:
     nearest = entry["without_image"]
     return {
         "release": ", ".join(code(re.findall(rf"^{name}==[^ ;]+", lock, re.M)) for name in names),
-        "Debian's packages, to build": ", ".join(entry["build_packages"]) or "none",
-        "Debian's packages, to run": ", ".join(entry["run_packages"]) or "none",
-        "`APP_BASE=minimal`": "no" if entry["run_packages"] else "yes",
+        "Debian's packages, to build": ", ".join(entry["debian_packages"]["build"]) or "none",
+        "Debian's packages, to run": ", ".join(entry["debian_packages"]["run"]) or "none",
+        "`APP_BASE=minimal`": "no" if entry["debian_packages"]["run"] else "yes",
         "on a platform's own Python, without an image": (
             f"no: [{FACTS['_servers'][nearest]['title']}]({nearest}.md) is the nearest that can"
             if nearest

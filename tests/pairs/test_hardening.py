@@ -209,7 +209,7 @@ def test_no_compiler_or_installer_is_left_in_the_image(stack: Stack, service: st
 @pytest.fixture
 def minimal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container | None]:
     """The application's container from its smaller image; None where the server cannot have one."""
-    if FACTS["_servers"][stack.pair.server]["run_packages"]:
+    if FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
         yield None
         return
     size = stack.container("app").image.attrs["Size"]
