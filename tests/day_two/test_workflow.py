@@ -80,20 +80,21 @@ class Machine:
 
     def build(self, values: Values) -> Values:
         """Build an image for this machine's processor, and push it nowhere."""
-        command = ["docker", "build", "--quiet", "--label", f"made-by={NAME}"]
-        command += ["--target", values["target"]]
+        command = ["docker", "build", "--quiet", "--target", values["target"]]
+        command += ["--tag", values.get("tags", f"{NAME}-{values['target']}")]
+        if label := values.get("labels"):
+            command += ["--label", label]
         if CA_BUNDLE.is_file():
             command += ["--secret", f"id=ca_bundle,src={CA_BUNDLE}"]
-        for option in ("tag", "label"):
-            if value := values.get(f"{option}s"):
-                command += [f"--{option}", value]
         return {"digest": run([*command, values["context"]], cwd=self.runner.folder).strip()}
 
     def remove_images(self) -> None:
-        """Remove what build() made."""
-        list_them = ["docker", "image", "ls", "--quiet", "--filter", f"label=made-by={NAME}"]
-        if made := set(run(list_them, cwd=self.repository).split()):
-            run(["docker", "image", "rm", "--force", *made], cwd=self.repository)
+        """Remove what jobs built; compose leaves an image that no service runs from."""
+        filters = [f"--filter=reference={name}-*" for name in (NAME, f"*/*/{NAME}")]
+        # By their names: an image may have another of somebody else's.
+        list_them = ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", *filters]
+        if names := run(list_them, cwd=self.repository).split():
+            run(["docker", "image", "rm", *names], cwd=self.repository)
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +129,7 @@ def paired(
     """The machine of the job that runs the pair, when it is through: GitHub's would go then."""
     with ExitStack() as cleanup:
         machine = Machine(repository, tmp_path_factory.mktemp("pair") / NAME, cleanup)
-        compose = ["docker", "compose", "--project-name", NAME, "--profile", "test"]
-        down = [*compose, "down", "--volumes", "--rmi", "local"]
+        down = ["docker", "compose", "--project-name", NAME, "down", "--volumes"]
         cleanup.callback(run, down, cwd=machine.runner.folder)
         machine.runner.run_job(jobs["pair"])
         yield machine.runner
