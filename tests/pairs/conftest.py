@@ -34,9 +34,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def expect_known_limit(item: pytest.Item) -> None:
     """Expect a test to fail, strictly, where cookiecutter.json says that its pair cannot pass."""
     callspec = getattr(item, "callspec", None)
-    if callspec is None or "pair" not in callspec.params:
+    pair = callspec and callspec.params.get("pair")
+    # This sees the other folders' tests too; some of them call a pair by its name.
+    if not isinstance(pair, Pair):
         return
-    pair = callspec.params["pair"]
     probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
     test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
     if reason := known_limits(pair).get(test):
