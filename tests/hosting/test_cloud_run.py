@@ -220,7 +220,9 @@ def test_the_application_alone(docker_client: docker.DockerClient, built: Built)
     Both containers together run without gVisor above, as in the second generation.
     """
     file = built.project / "deploy" / "cloud-run" / "app-only.yaml"
-    template = yaml.safe_load(file.read_text(encoding="utf-8"))["spec"]["template"]
+    # As the page's envsubst does, which is followed with the other file.
+    text = file.read_text(encoding="utf-8").replace("${SERVICE}", built.project.name)
+    template = yaml.safe_load(text)["spec"]["template"]
     with instance(docker_client, under_gvisor=True) as alone:
         launch(alone, built, template, "key")
         for forwarded_for in (OVERWRITES, APPENDS):
