@@ -81,7 +81,7 @@ def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
     before = endings(stack)
     with stalled(stack, STALLED[kind], 10 * THREADS):
         # Answered once the proxy has taken in what they sent: they stall from then on.
-        assert ask(f"{stack.url}/health/live").status == 200
+        assert ask(f"{stack.url}/health/live", timeout=5).status == 200
         until = time.monotonic() + 1
         slowest = 0.0
         while time.monotonic() < until:
