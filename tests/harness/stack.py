@@ -75,13 +75,18 @@ class Stack:
     first_logs: dict[str, str] = field(default_factory=dict)
     # What became of an idle connection, once it is known: see tests/harness/idle.py.
     idle: Future[list[str]] = field(default_factory=Future)
+    # Where this machine reaches the services' ports, for every request asks. Compose may change them.
+    ports: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
 
     def compose(self, arguments: str) -> str:
         """Run ``docker compose`` with these arguments; return what it printed.
 
         Raises Exception, with that, when it fails.
         """
-        return self.services._docker_compose.execute(arguments).decode()
+        try:
+            return self.services._docker_compose.execute(arguments).decode()
+        finally:
+            self.ports.clear()
 
     @cached_property
     def docker(self) -> docker.DockerClient:
@@ -106,10 +111,13 @@ class Stack:
 
     def published(self, port: int, service: str = "proxy") -> int:
         """Return where this machine reaches a port of a service; a new one after each start."""
-        # The engine's list has the ports: every request asks for one, so nothing more is looked up.
-        (found,) = self.docker.api.containers(filters={"label": self.labels(service)})
-        (public,) = {each["PublicPort"] for each in found["Ports"] if each["PrivatePort"] == port}
-        return int(public)
+        if (service, port) not in self.ports:
+            (found,) = self.docker.api.containers(filters={"label": self.labels(service)})
+            (public,) = {
+                each["PublicPort"] for each in found["Ports"] if each["PrivatePort"] == port
+            }
+            self.ports[service, port] = int(public)
+        return self.ports[service, port]
 
     @property
     def port(self) -> int:
