@@ -54,8 +54,11 @@ class Generator:
             raise RuntimeError(f"{' '.join(command)}: exit {status}\n{text}")
         return text
 
-    def ask(self, work: Work, seconds: float) -> Outcome:
-        """Ask as fast as answers come, each client waiting for its own, for ``seconds``."""
+    def ask(self, work: Work, seconds: float, *, rate: float = 0) -> Outcome:
+        """Ask as fast as answers come, each client waiting for its own, for ``seconds``.
+
+        Or ``rate`` times a second on average, at random moments, as independent clients do.
+        """
         printed = self._run(
             "wrk",
             f"--connections={work.connections}",
@@ -64,7 +67,9 @@ class Generator:
             "--timeout=10s",
             "--script=/report.lua",
             self.url + work.path,
-            *(["--", str(work.body)] if work.body else []),
+            "--",
+            str(work.body),
+            str(rate),
         )
         found = json.loads(printed.splitlines()[-1])
         # wrk counts what is 400 or more; nothing here redirects.
@@ -77,18 +82,9 @@ class Generator:
             found["requests"],
         )
 
-    def ask_at_rate(self, work: Work, per_second: float, seconds: float) -> Outcome:
-        """Ask ``per_second`` times a second, whether or not more could be answered."""
-        rate = max(1, round(per_second / work.connections))
-        clients = ["-c", str(work.connections), "-q", str(rate), "-z", f"{seconds}s"]
-        return self._hey(work, clients)
-
     def ask_in_a_row(self, work: Work, count: int) -> Outcome:
         """Ask ``count`` times over a single connection."""
-        return self._hey(work, ["-c", "1", "-n", str(count)])
-
-    def _hey(self, work: Work, clients: list[str]) -> Outcome:
-        printed = self._run("hey", *clients, self.url + work.path)
+        printed = self._run("hey", "-c", "1", "-n", str(count), self.url + work.path)
         statuses = {
             int(status): int(count)
             for status, count in re.findall(r"\[(\d{3})\]\s+(\d+) responses", printed)

@@ -250,8 +250,12 @@ def memory(stack: Stack) -> dict[str, float]:
 
 
 def cpu_time(stack: Stack) -> dict[str, float]:
-    """Return the microseconds of CPU time that each container has had."""
-    found = {}
+    """Return the microseconds of CPU time that each container, and all of the machine, has had."""
+    with Path("/proc/stat").open(encoding="ascii") as file:
+        # User, nice, system, idle, waiting, interrupts: https://docs.kernel.org/filesystems/proc.html
+        ticks = [int(count) for count in file.readline().split()[1:8]]
+    busy = sum(ticks) - ticks[3] - ticks[4]
+    found = {"machine": busy / os.sysconf("SC_CLK_TCK") * 1e6}
     for service in ("app", "proxy"):
         use = stack.container(service).stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
         found[service] = use["total_usage"] / 1e3
@@ -276,7 +280,7 @@ class Rounds:
     outcomes: dict[tuple[str, str], list[Outcome]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    # What a small answer cost each container, by way.
+    # What a small answer cost each container and all of the machine, by way.
     costs: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
     ceilings: list[dict[str, float]] = field(default_factory=list)
 
@@ -307,7 +311,7 @@ class Rounds:
         }
 
     def cpu_times(self) -> Facts:
-        """Return the microseconds of CPU time that a small answer cost each container, by way."""
+        """Return the microseconds of CPU time that a small answer cost, by way and container."""
         return {
             way: {name: median([cost[name] for cost in costs], 0) for name in costs[0]}
             for way, costs in self.costs.items()
@@ -357,7 +361,7 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
                 ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
             # What waits comes last: the next to be asked has to wait for the rest of it.
             for way in ("direct", "proxied"):
-                ask("half", way, lambda generator, half=half: generator.ask_at_rate(JSON, half, 1))
+                ask("half", way, lambda generator, half=half: generator.ask(JSON, 2, rate=half))
                 for name in ("upload", "stream", "wait"):
                     ask(name, way, lambda generator, name=name: generator.ask(WORKS[name], 1))
     return rounds
