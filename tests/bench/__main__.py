@@ -71,7 +71,7 @@ def check(pairs: list[Pair], rounds: int) -> None:
         print(f"{pair}: {found}", flush=True)
         if found["errors"]:
             fallen.append(f"{pair}: {found['errors']} requests failed")
-        for name in ("proxied_over_direct", "over_application_ceiling"):
+        for name in ("proxied_over_direct_half_a_cpu", "over_application_ceiling"):
             least = TOLERANCE * recorded[str(pair)][name]
             if found[name] < least:
                 fallen.append(f"{pair}: {name} is {found[name]}, which should be {least:.2f}")

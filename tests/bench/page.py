@@ -196,6 +196,7 @@ TABLES = {
         "proxied": rate("json_proxied"),
         "baseline": rate("json_documented"),
         "proxied / direct": figure("proxied_over_direct"),
+        "at half a CPU": figure("proxied_over_direct_half_a_cpu"),
         "proxied / baseline": figure("over_documentation_baseline"),
         "direct / Flask": figure("over_flask_ceiling"),
         "direct / application": figure("over_application_ceiling"),
