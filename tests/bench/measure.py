@@ -369,8 +369,9 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
             way.ask(JSON, 1)  # pools of connections and of threads fill
         for _ in range(count):
             rounds.ceilings.append(ceilings(app))
-            half = ask_small("direct").per_second / 2
-            ask_small("proxied")
+            ask_small("direct")
+            # Of what the pair can answer, so that neither way has a queue that only grows.
+            half = ask_small("proxied").per_second / 2
             with half_a_cpu(app):
                 for way in ("direct", "proxied"):
                     ask("room", way, lambda generator: generator.ask(JSON, 1))
