@@ -250,12 +250,8 @@ def memory(stack: Stack) -> dict[str, float]:
 
 
 def cpu_time(stack: Stack) -> dict[str, float]:
-    """Return the microseconds of CPU time that each container, and all of the machine, has had."""
-    with Path("/proc/stat").open(encoding="ascii") as file:
-        # User, nice, system, idle, waiting, interrupts: https://docs.kernel.org/filesystems/proc.html
-        ticks = [int(count) for count in file.readline().split()[1:8]]
-    busy = sum(ticks) - ticks[3] - ticks[4]
-    found = {"machine": busy / os.sysconf("SC_CLK_TCK") * 1e6}
+    """Return the microseconds of CPU time that each container has had."""
+    found = {}
     for service in ("app", "proxy"):
         use = stack.container(service).stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
         found[service] = use["total_usage"] / 1e3
@@ -295,7 +291,7 @@ class Rounds:
     outcomes: dict[tuple[str, str], list[Outcome]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    # What a small answer cost each container and all of the machine, by way.
+    # What a small answer cost each container, by way.
     costs: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
     ceilings: list[dict[str, float]] = field(default_factory=list)
 

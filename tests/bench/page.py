@@ -180,16 +180,6 @@ def cost(way: str, service: str):
     return lambda found: number(found["cpu_us_per_answer"][way][service], 0)
 
 
-def busy(way: str):
-    """Return what finds how many of the machine's cores were at work, with the load and all."""
-
-    def find(found: Facts) -> str:
-        each = found["cpu_us_per_answer"][way]["machine"]
-        return number(each * found["work"][f"json_{way}"]["per_second"] / 1e6)
-
-    return find
-
-
 TABLES = {
     "small": {
         "direct": rate("json_direct"),
@@ -207,10 +197,6 @@ TABLES = {
         "application, direct": cost("direct", "app"),
         "application, proxied": cost("proxied", "app"),
         "proxy": cost("proxied", "proxy"),
-        "machine, direct": cost("direct", "machine"),
-        "machine, proxied": cost("proxied", "machine"),
-        "cores at work, direct": busy("direct"),
-        "cores at work, proxied": busy("proxied"),
     },
     "latency": {
         "full, direct": latencies("json_direct"),
