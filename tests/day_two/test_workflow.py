@@ -14,7 +14,7 @@ from tests.harness.development import developer
 from tests.harness.locks import pins
 from tests.harness.stack import CA_BUNDLE, run
 from tests.harness.template import FACTS, OPTIONS, PYTHON_VERSIONS, SERVERS, generate
-from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values
+from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values, resolve
 from tests.harness.workflow import jobs as workflow_jobs
 
 # Others use this engine too: names that are theirs alone, where a runner of GitHub's has its own.
@@ -174,6 +174,13 @@ def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wr
 @pytest.mark.parametrize("job", ["platforms", "release"])
 def test_images(jobs: Values, machine: Machine, job: str):
     assert machine.runner.run_job(jobs[job]) == "", "no commands, only actions"
+
+
+@pytest.mark.parametrize(("version", "latest"), [("1.2.3", "true"), ("1.2.3-rc.1", "false")])
+def test_only_a_release_is_the_latest(jobs: Values, version: str, latest: str):
+    (names,) = [step for step in jobs["release"]["steps"] if step.get("id") == "names"]
+    told = resolve(names["with"]["flavor"], {"github.ref": f"refs/tags/v{version}"})
+    assert told == f"latest={latest}"
 
 
 @pytest.mark.parametrize("server", SERVERS)

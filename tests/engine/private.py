@@ -162,8 +162,6 @@ def _unpack(suite: str) -> None:
         link = CONFIG / "cli-plugins" / plugin.name
         link.unlink(missing_ok=True)
         link.symlink_to(plugin)
-    # Not an option of the command line in every version.
-    (CONFIG / "daemon.json").write_text('{"features": {"containerd-snapshotter": false}}\n')
 
     for program in ("sbin/dockerd", "bin/containerd", "bin/docker"):
         check = subprocess.run(
@@ -178,6 +176,13 @@ def _unpack(suite: str) -> None:
 def _launch() -> None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
     RUN.mkdir(parents=True)
+    # Not options of the command line in every version. A run of all tests leaves some gigabytes in
+    # the builder's cache; by itself that would grow to three quarters of the disk.
+    settings = {
+        "features": {"containerd-snapshotter": False},
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "20GB"}},
+    }
+    (CONFIG / "daemon.json").write_text(json.dumps(settings), encoding="utf-8")
     engine = PACKAGES / "engine/usr"
     path = [
         *(engine / "bin", engine / "sbin"),

@@ -19,6 +19,7 @@ Values = dict[str, Any]
 StandIn = Callable[[Values], Values]
 
 EXPRESSION = re.compile(r"\$\{\{ *(.*?) *\}\}")
+LACKS = re.compile(r"!contains\(([\w.]+), '([^']*)'\)")
 STARTS_WITH = re.compile(r"startsWith\(([\w.]+), '([^']*)'\)")
 
 
@@ -35,13 +36,21 @@ def jobs(workflow: Path) -> Values:
 
 
 def resolve(value: Any, known: Values) -> Any:
-    """Fill in a text's expressions: names alone, such as matrix.image; other values stay.
+    """Fill in a text's expressions: names, such as matrix.image, and what they do not contain.
 
-    Raises NotUnderstood for a name that is not known, and for functions and operators.
+    Other values stay. Raises NotUnderstood for a name that is not known, and for what else GitHub
+    can compute.
     """
     if not isinstance(value, str):
         return value
-    return EXPRESSION.sub(lambda found: look_up(found[1], known), value)
+    return EXPRESSION.sub(lambda found: evaluate(found[1], known), value)
+
+
+def evaluate(expression: str, known: Values) -> str:
+    """Return what stands for an expression."""
+    if found := LACKS.fullmatch(expression):
+        return "false" if found[2] in look_up(found[1], known) else "true"
+    return look_up(expression, known)
 
 
 def look_up(name: str, known: Values) -> str:
