@@ -19,4 +19,4 @@ with socket.create_connection(("127.0.0.1", port), timeout=3) as connection:
     # To its end: some servers log an error when a client leaves in the middle of an answer.
     answer = b"".join(iter(lambda: connection.recv(4096), b""))
 if not answer.startswith(b"HTTP/1.1 200 "):
-    raise SystemExit(f"/health/live answered {answer[:40]!r}")
+    raise SystemExit(f"/health/live answered {answer[9:12].decode() or 'nothing'}")
