@@ -10,6 +10,8 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
+from tests.harness.template import PYTHON_VERSIONS, base_images
+
 IMAGE = "flask-sidecar-bench-load"
 
 
@@ -37,7 +39,13 @@ class Outcome:
 
 def build() -> None:
     """Build the image with the load generators."""
-    docker.from_env().images.build(path=str(Path(__file__).parent / "load"), tag=IMAGE, rm=True)
+    (python,) = base_images(PYTHON_VERSIONS[:1], [])
+    docker.from_env().images.build(
+        path=str(Path(__file__).parent / "load"),
+        tag=IMAGE,
+        buildargs={"PYTHON_IMAGE": python},
+        rm=True,
+    )
 
 
 class Generator:
