@@ -5,6 +5,7 @@ The kernel may lack IPVS, which the routing mesh and virtual addresses need; the
 
 import shutil
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,7 +141,15 @@ def service(
 def remove(service: Service) -> None:
     """Remove the stack and what the page's commands made, and the swarm if it was made for it."""
     client = service.client
-    run(["docker", "stack", "rm", service.name], cwd=service.project)
+    removal: list[subprocess.CompletedProcess[str]] = []
+
+    def removed() -> bool:
+        command = ["docker", "stack", "rm", service.name]
+        removal.append(subprocess.run(command, capture_output=True, text=True, check=False))
+        return removal[-1].returncode == 0
+
+    # Swarm keeps a network until the last task that names it is gone; docker does not wait for that.
+    wait_until(removed, timeout=30, told=lambda: removal[-1].stderr)
     ours = {"label": f"com.docker.stack.namespace={service.name}"}
     wait_until(lambda: not service.containers(), timeout=60)
     # Or it would be in the way of the next stack of that name.
