@@ -148,7 +148,7 @@ def remove(service: Service) -> None:
         removal.append(subprocess.run(command, capture_output=True, text=True, check=False))
         return removal[-1].returncode == 0
 
-    # Swarm keeps a network until the last task that names it is gone; docker does not wait for that.
+    # Swarm keeps a network until the last task that names it is gone; docker does not wait.
     wait_until(removed, timeout=30, told=lambda: removal[-1].stderr)
     ours = {"label": f"com.docker.stack.namespace={service.name}"}
     wait_until(lambda: not service.containers(), timeout=60)
