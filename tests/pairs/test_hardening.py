@@ -104,6 +104,11 @@ def test_the_application_owns_none_of_its_files(stack: Stack):
     assert run(stack, "app", script) == ""
 
 
+def test_nothing_is_compiled_at_each_start(stack: Stack):
+    """What cannot be written at the start was made with the image."""
+    assert stack.get("/probe/uncompiled").json() == []
+
+
 @both
 def test_memory_file_systems_are_small_and_run_nothing(stack: Stack, service: str):
     mounts = [line.split() for line in run(stack, service, "cat /proc/mounts").splitlines()]

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -107,6 +108,18 @@ def drip(seconds: float, name: str) -> Response:
 def host() -> str:
     """Say which container answers."""
     return socket.gethostname()
+
+
+@blueprint.get("/uncompiled")
+def uncompiled() -> list[str]:
+    """Say which modules, Python's own or packages', have no bytecode beside them."""
+    specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
+    return [
+        spec.name
+        for spec in specs
+        if spec and spec.has_location and spec.cached
+        if spec.origin.startswith((sys.prefix, sys.base_prefix)) and not Path(spec.cached).exists()
+    ]
 
 
 @blueprint.get("/die")
