@@ -36,6 +36,7 @@ from tests.harness.template import (
 
 from .documented import run_documented
 from .load import Generator, Outcome, Work, beside
+from .turns import stolen, waited
 
 PACKAGE = "measured"
 APP = Path(__file__).parent / "app"
@@ -51,6 +52,11 @@ WORKS = {
     "proxy": Work("/health/proxy", connections=32),
 }
 MB = 1e6
+# Longer than other work: of a second's few requests the slowest hundredth would be two or three.
+HALF_SECONDS = 2
+# What a host keeps of its virtual machine's CPUs makes the slowest answers slower, so half load is
+# asked for again where that is more.
+CALM_PERCENT = 2
 
 Facts = dict[str, Any]
 
@@ -293,6 +299,8 @@ class Rounds:
     )
     # What a small answer cost each container, by way.
     costs: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
+    # What is told of half load, by way.
+    half: dict[str, Facts] = field(default_factory=dict)
     ceilings: list[dict[str, float]] = field(default_factory=list)
 
     def ratio(self, figure: str, over: tuple[str, str], under: tuple[str, str]) -> float:
@@ -361,6 +369,28 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
             rounds.costs[way].append({name: us / outcome.answers for name, us in spent.items()})
             return outcome
 
+        def ask_at(rate: float, way: str) -> Facts:
+            containers = [stack.container(service) for service in ("app", "proxy")]
+
+            def so_far() -> list[float]:
+                return [cpu_time(stack)["app"], sum(map(waited, containers)), stolen()]
+
+            ways[way].ask_in_a_row(JSON, 1)  # what is left of other work would count here
+            before = so_far()
+            outcome = ask("half", way, lambda it: it.ask(JSON, HALF_SECONDS, rate=rate))
+            busy, waits, took = (new - old for new, old in zip(so_far(), before, strict=True))
+            return summary([outcome]) | {
+                "busy_percent": round(busy / 1e4 / HALF_SECONDS, 1),
+                "waited_ms": round(waits / outcome.answers, 2),
+                "stolen_percent": round(100 * took / HALF_SECONDS / os.cpu_count(), 1),
+            }
+
+        def ask_calmly(rate: float, way: str) -> Facts:
+            tries = [ask_at(rate, way)]
+            while tries[-1]["stolen_percent"] > CALM_PERCENT and len(tries) < 3:
+                tries.append(ask_at(rate, way))
+            return min(tries, key=lambda found: found["stolen_percent"])
+
         for way in ways.values():
             way.ask(JSON, 1)  # pools of connections and of threads fill
         for _ in range(count):
@@ -374,14 +404,16 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
             if brief:
                 continue
             ask("json", "documented", lambda generator: generator.ask(JSON, 1))
-            ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
+            if not rounds.outcomes["one", "proxied"]:
+                ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
             for name in ("static", "proxy"):
                 ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
             # What waits comes last: the next to be asked has to wait for the rest of it.
             for way in ("direct", "proxied"):
-                ask("half", way, lambda generator, half=half: generator.ask(JSON, 1, rate=half))
                 for name in ("upload", "stream", "wait"):
                     ask(name, way, lambda generator, name=name: generator.ask(WORKS[name], 1))
+        if not brief:
+            rounds.half = {way: ask_calmly(half, way) for way in ("direct", "proxied")}
     return rounds
 
 
@@ -393,12 +425,11 @@ def figures(rounds: Rounds) -> Facts:
         "over_documentation_baseline": rounds.ratio(
             "per_second", json_proxied, ("json", "documented")
         ),
-        "p99_over_direct_at_half_load": rounds.ratio(
-            "p99_ms", ("half", "proxied"), ("half", "direct")
+        "half_load": rounds.half,
+        "p99_over_direct_at_half_load": round(
+            rounds.half["proxied"]["p99_ms"] / rounds.half["direct"]["p99_ms"], 3
         ),
-        "one_connection_p50_ms": median(
-            [outcome.p50_ms for outcome in rounds.outcomes["one", "proxied"]], 2
-        ),
+        "one_connection_p50_ms": rounds.outcomes["one", "proxied"][0].p50_ms,
         "documented_errors": rounds.errors("documented"),
         "ceilings_per_second": {
             name: median([ceiling[name] for ceiling in rounds.ceilings], 0)
@@ -407,6 +438,7 @@ def figures(rounds: Rounds) -> Facts:
         "work": {
             f"{name}_{way}": summary(outcomes)
             for (name, way), outcomes in sorted(rounds.outcomes.items())
+            if name != "half"
         },
     }
 

@@ -160,6 +160,15 @@ def latencies(work: str):
     return find
 
 
+def half(name: str):
+    """Return what finds a figure of half load: directly, and through the proxy."""
+
+    def find(found: Facts) -> str:
+        return " → ".join(number(run[name], 1) for run in found["half_load"].values())
+
+    return find
+
+
 def figure(name: str):
     """Return what finds a figure, or one for each container."""
 
@@ -201,10 +210,16 @@ TABLES = {
     "latency": {
         "full, direct": latencies("json_direct"),
         "full, proxied": latencies("json_proxied"),
-        "half, direct": latencies("half_direct"),
-        "half, proxied": latencies("half_proxied"),
-        "99 of 100 at half, proxied / direct": figure("p99_over_direct_at_half_load"),
         "one connection": figure("one_connection_p50_ms"),
+    },
+    "half": {
+        "a second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
+        "median": half("p50_ms"),
+        "99 of 100": half("p99_ms"),
+        "proxied / direct": figure("p99_over_direct_at_half_load"),
+        "application busy, %": half("busy_percent"),
+        "waited for a CPU": half("waited_ms"),
+        "kept by the host, %": half("stolen_percent"),
     },
     "other": {
         "waiting": both("wait"),
