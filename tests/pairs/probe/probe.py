@@ -110,16 +110,29 @@ def host() -> str:
     return socket.gethostname()
 
 
-@blueprint.get("/uncompiled")
-def uncompiled() -> list[str]:
-    """Say which modules, Python's own or packages', have no bytecode beside them."""
+# Filled in before this process answers for the first time; what later requests import is their own.
+uncompiled_at_start: list[str] | None = None
+
+
+@blueprint.before_app_request
+def look_for_bytecode() -> None:
+    """Find the modules, Python's own and packages', that have no bytecode beside them."""
+    global uncompiled_at_start
+    if uncompiled_at_start is not None:
+        return
     specs = [getattr(module, "__spec__", None) for module in list(sys.modules.values())]
-    return [
+    uncompiled_at_start = [
         spec.name
         for spec in specs
         if spec and spec.has_location and spec.cached
         if spec.origin.startswith((sys.prefix, sys.base_prefix)) and not Path(spec.cached).exists()
     ]
+
+
+@blueprint.get("/uncompiled")
+def uncompiled() -> list[str]:
+    """Say which modules had to be compiled when this process started."""
+    return uncompiled_at_start or []
 
 
 @blueprint.get("/die")
