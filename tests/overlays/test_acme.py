@@ -76,7 +76,8 @@ def restored(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for file in files:
         shutil.copy(tmp_path / file, folder)
     reload(stack, monkeypatch)
-    wait_until(lambda: is_served(stack, stack.certificate), timeout=10)
+    # Several times in a row: a process of before takes connections until it hears of the reload.
+    wait_until(lambda: all(is_served(stack, stack.certificate) for _ in range(20)), timeout=10)
 
 
 @pytest.mark.usefixtures("restored")
