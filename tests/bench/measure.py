@@ -112,7 +112,10 @@ def measure_ratios(pair: Pair, rounds: int) -> Facts:
     """Return, in a minute, what does not depend on the machine's speed, and the CPU times."""
     with project_of(pair) as (project, _), start(pair, project) as stack:
         done = work(stack, rounds, brief=True)
-        return done.ratios() | {"cpu_us_per_answer": done.cpu_times()}
+        return done.ratios() | {
+            "cpu_us_per_answer": done.cpu_times(),
+            "ceilings_per_second": done.most(),
+        }
 
 
 # What was found already, by the server or proxy and by what found it.
@@ -313,6 +316,11 @@ class Rounds:
         rounds = zip(self.outcomes["json", "direct"], self.ceilings, strict=True)
         return median([outcome.per_second / most[ceiling] for outcome, most in rounds])
 
+    def most(self) -> Facts:
+        """Return the ceilings: answers in a second of CPU time."""
+        names = self.ceilings[0]
+        return {name: median([each[name] for each in self.ceilings], 0) for name in names}
+
     def errors(self, *ways: str) -> int:
         """Return how many requests failed."""
         found = ((way, outcome) for (_, way), all_ in self.outcomes.items() for outcome in all_)
@@ -431,10 +439,7 @@ def figures(rounds: Rounds) -> Facts:
         ),
         "one_connection_p50_ms": rounds.outcomes["one", "proxied"][0].p50_ms,
         "documented_errors": rounds.errors("documented"),
-        "ceilings_per_second": {
-            name: median([ceiling[name] for ceiling in rounds.ceilings], 0)
-            for name in rounds.ceilings[0]
-        },
+        "ceilings_per_second": rounds.most(),
         "work": {
             f"{name}_{way}": summary(outcomes)
             for (name, way), outcomes in sorted(rounds.outcomes.items())
