@@ -114,7 +114,7 @@ def measure_ratios(pair: Pair, rounds: int) -> Facts:
         done = work(stack, rounds, brief=True)
         return done.ratios() | {
             "cpu_us_per_answer": done.cpu_times(),
-            "ceilings_per_second": done.most(),
+            "ceilings_per_second": done.ceilings_per_second(),
         }
 
 
@@ -316,7 +316,7 @@ class Rounds:
         rounds = zip(self.outcomes["json", "direct"], self.ceilings, strict=True)
         return median([outcome.per_second / most[ceiling] for outcome, most in rounds])
 
-    def most(self) -> Facts:
+    def ceilings_per_second(self) -> Facts:
         """Return the ceilings: answers in a second of CPU time."""
         names = self.ceilings[0]
         return {name: median([each[name] for each in self.ceilings], 0) for name in names}
@@ -439,7 +439,7 @@ def figures(rounds: Rounds) -> Facts:
         ),
         "one_connection_p50_ms": rounds.outcomes["one", "proxied"][0].p50_ms,
         "documented_errors": rounds.errors("documented"),
-        "ceilings_per_second": rounds.most(),
+        "ceilings_per_second": rounds.ceilings_per_second(),
         "work": {
             f"{name}_{way}": summary(outcomes)
             for (name, way), outcomes in sorted(rounds.outcomes.items())

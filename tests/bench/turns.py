@@ -15,9 +15,9 @@ def waited(container: Container) -> float:
     https://docs.kernel.org/scheduler/sched-stats.html#proc-pid-schedstat
     """
     total = 0
-    titles, processes = container.top()["Titles"], container.top()["Processes"]
-    for process in processes:
-        folder = PROC / process[titles.index("PID")] / "task"
+    top = container.top()
+    for process in top["Processes"]:
+        folder = PROC / process[top["Titles"].index("PID")] / "task"
         total += sum(int(file.read_text().split()[1]) for file in folder.glob("*/schedstat"))
     return total / 1e6
 

@@ -141,15 +141,9 @@ def service(
 def remove(service: Service) -> None:
     """Remove the stack and what the page's commands made, and the swarm if it was made for it."""
     client = service.client
-    removal: list[subprocess.CompletedProcess[str]] = []
-
-    def removed() -> bool:
-        command = ["docker", "stack", "rm", service.name]
-        removal.append(subprocess.run(command, capture_output=True, text=True, check=False))
-        return removal[-1].returncode == 0
-
+    command = ["docker", "stack", "rm", service.name]
     # Swarm keeps a network until the last task that names it is gone; docker does not wait.
-    wait_until(removed, timeout=30, told=lambda: removal[-1].stderr)
+    wait_until(lambda: subprocess.run(command, check=False).returncode == 0, timeout=30)
     ours = {"label": f"com.docker.stack.namespace={service.name}"}
     wait_until(lambda: not service.containers(), timeout=60)
     # Or it would be in the way of the next stack of that name.

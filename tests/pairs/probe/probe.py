@@ -130,9 +130,9 @@ def look_for_bytecode() -> None:
 
 
 @blueprint.get("/uncompiled")
-def uncompiled() -> list[str]:
+def uncompiled() -> list[str] | None:
     """Say which modules had to be compiled when this process started."""
-    return uncompiled_at_start or []
+    return uncompiled_at_start
 
 
 @blueprint.get("/die")
