@@ -73,19 +73,28 @@ def duration(action: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
+def generate(template: Path, folder: Path, *answers: str) -> float:
+    """Make a project of ``template`` in ``folder``; return how many seconds that took."""
+    command = [
+        *(sys.executable, "-m", "cookiecutter", template, "--no-input", "--default-config"),
+        *("--output-dir", folder, *answers),
+    ]
+    return duration(lambda: run(command, cwd=folder))
+
+
 @contextmanager
 def project_of(pair: Pair) -> Iterator[tuple[Path, float]]:
     """Yield the pair's project, on the newest Python, and the seconds that its generation took."""
     os.environ.update(BENCH=str(APP), PACKAGE=PACKAGE)
     slug = f"bench-{pair}".replace("_", "-")
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            *(sys.executable, "-m", "cookiecutter", ROOT, "--no-input", "--default-config"),
-            *("--output-dir", folder, f"project_slug={slug}", f"package_name={PACKAGE}"),
+        seconds = generate(
+            ROOT,
+            Path(folder),
+            *(f"project_slug={slug}", f"package_name={PACKAGE}"),
             *(f"wsgi_server={pair.server}", f"proxy={pair.proxy}"),
             f"python_version={PYTHON_VERSIONS[0]}",
-        ]
-        seconds = duration(lambda: run(command, cwd=Path(folder)))
+        )
         yield Path(folder, slug), round(seconds, 2)
 
 
@@ -98,6 +107,7 @@ def measure(pair: Pair, rounds: int) -> Facts:
     """Return all that is measured of a pair; docs/performance.md says what each figure is."""
     with project_of(pair) as (project, seconds):
         found = {"rounds": rounds, "generation_s": seconds}
+        found |= once("cookiecutter", least_generation)
         found |= once(pair.server, build_times, project)
         with start(pair, project) as stack:
             found |= start_and_stop(stack) | {"idle_memory_mb": memory(stack)}
@@ -109,7 +119,7 @@ def measure(pair: Pair, rounds: int) -> Facts:
 
 
 def measure_ratios(pair: Pair, rounds: int) -> Facts:
-    """Return, in a minute, what does not depend on the machine's speed, and the CPU times."""
+    """Return what does not depend on the machine's speed, and the CPU times, in 10 s a round."""
     with project_of(pair) as (project, _), start(pair, project) as stack:
         done = work(stack, rounds, brief=True)
         return done.ratios() | {
@@ -131,6 +141,17 @@ def once(choice: str, find: Callable[..., Facts], *arguments) -> Facts:
 
 
 # --- Building ---
+
+
+def least_generation() -> Facts:
+    """Return the seconds that Cookiecutter takes for a template of a single file."""
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder, "template")
+        project = template / "{{cookiecutter.name}}"
+        project.mkdir(parents=True)
+        (project / "file").touch()
+        (template / "cookiecutter.json").write_text('{"name": "one"}', encoding="utf-8")
+        return {"least_generation_s": round(generate(template, Path(folder)), 2)}
 
 
 def build_times(project: Path) -> Facts:
@@ -295,16 +316,19 @@ def ceilings(app: Container) -> dict[str, float]:
 
 @dataclass
 class Rounds:
-    """What became of each round, by work and way; and the ceilings at that moment."""
+    """What became of each round, by work and way; and the ceilings meanwhile."""
 
     outcomes: dict[tuple[str, str], list[Outcome]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    # What a small answer cost each container, by way.
-    costs: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
+    # What a small answer cost each container, by work and way.
+    costs: dict[tuple[str, str], list[dict[str, float]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     # What is told of half load, by way.
     half: dict[str, Facts] = field(default_factory=dict)
-    ceilings: list[dict[str, float]] = field(default_factory=list)
+    # Those of the moment before a work was asked for, by work.
+    ceilings: dict[str, list[dict[str, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def ratio(self, figure: str, over: tuple[str, str], under: tuple[str, str]) -> float:
         """Return the median of one figure over another of the same round."""
@@ -313,13 +337,27 @@ class Rounds:
 
     def share(self, ceiling: str) -> float:
         """Return the median of the server's own rate over a ceiling of the same round."""
-        rounds = zip(self.outcomes["json", "direct"], self.ceilings, strict=True)
+        rounds = zip(self.outcomes["json", "direct"], self.ceilings["json"], strict=True)
         return median([outcome.per_second / most[ceiling] for outcome, most in rounds])
+
+    def flask_share(self) -> float:
+        """Return how much of an answer's CPU time Flask alone takes, called without a server.
+
+        The speed of a machine that others share changes from second to second by a tenth: so each
+        cost is compared with the ceiling of the moment before. The mean, because with half a CPU
+        an answer costs more: the middle of both kinds would be the least or the most of one.
+        """
+        looks = [
+            (cost["app"], most["flask"])
+            for work, ceilings in self.ceilings.items()
+            for cost, most in zip(self.costs[work, "direct"], ceilings, strict=True)
+        ]
+        return round(statistics.mean(1e6 / per_second / us for us, per_second in looks), 3)
 
     def ceilings_per_second(self) -> Facts:
         """Return the ceilings: answers in a second of CPU time."""
-        names = self.ceilings[0]
-        return {name: median([each[name] for each in self.ceilings], 0) for name in names}
+        looks = [each for ceilings in self.ceilings.values() for each in ceilings]
+        return {name: median([each[name] for each in looks], 0) for name in looks[0]}
 
     def errors(self, *ways: str) -> int:
         """Return how many requests failed."""
@@ -337,6 +375,7 @@ class Rounds:
             ),
             "over_flask_ceiling": self.share("flask"),
             "over_application_ceiling": self.share("application"),
+            "flask_share_of_cpu_time": self.flask_share(),
             "errors": self.errors("direct", "proxied"),
         }
 
@@ -344,7 +383,8 @@ class Rounds:
         """Return the microseconds of CPU time that a small answer cost, by way and container."""
         return {
             way: {name: median([cost[name] for cost in costs], 0) for name in costs[0]}
-            for way, costs in self.costs.items()
+            for (work, way), costs in self.costs.items()
+            if work == "json"
         }
 
 
@@ -370,11 +410,13 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
             rounds.outcomes[name, way].append(how(ways[way]))
             return rounds.outcomes[name, way][-1]
 
-        def ask_small(way: str) -> Outcome:
+        def ask_small(name: str, way: str) -> Outcome:
             before = cpu_time(stack)
-            outcome = ask("json", way, lambda generator: generator.ask(JSON, 1))
-            spent = {name: after - before[name] for name, after in cpu_time(stack).items()}
-            rounds.costs[way].append({name: us / outcome.answers for name, us in spent.items()})
+            outcome = ask(name, way, lambda generator: generator.ask(JSON, 1))
+            after = cpu_time(stack)
+            rounds.costs[name, way].append(
+                {service: (us - before[service]) / outcome.answers for service, us in after.items()}
+            )
             return outcome
 
         def ask_at(rate: float, way: str) -> Facts:
@@ -402,20 +444,22 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
         for way in ways.values():
             way.ask(JSON, 1)  # pools of connections and of threads fill
         for _ in range(count):
-            rounds.ceilings.append(ceilings(app))
-            ask_small("direct")
+            rounds.ceilings["json"].append(ceilings(app))
+            ask_small("json", "direct")
             # Of what the pair can answer, so that neither way has a queue that only grows.
-            half = ask_small("proxied").per_second / 2
+            half = ask_small("json", "proxied").per_second / 2
+            rounds.ceilings["room"].append(ceilings(app))
             with half_a_cpu(app):
                 for way in ("direct", "proxied"):
-                    ask("room", way, lambda generator: generator.ask(JSON, 1))
+                    ask_small("room", way)
             if brief:
                 continue
             ask("json", "documented", lambda generator: generator.ask(JSON, 1))
             if not rounds.outcomes["one", "proxied"]:
                 ask("one", "proxied", lambda generator: generator.ask_in_a_row(JSON, 1000))
-            for name in ("static", "proxy"):
-                ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
+                # No server takes part in these, so that the pairs of a proxy repeat each other's.
+                for name in ("static", "proxy"):
+                    ask(name, "proxied", lambda generator, name=name: generator.ask(WORKS[name], 1))
             # What waits comes last: the next to be asked has to wait for the rest of it.
             for way in ("direct", "proxied"):
                 for name in ("upload", "stream", "wait"):

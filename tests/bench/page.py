@@ -300,7 +300,7 @@ def render(facts: Facts) -> str:
         )
         for name, columns in TABLES.items()
     }
-    ceilings = next(iter(pairs.values()))["ceilings_per_second"]
+    first = next(iter(pairs.values()))
     pictures = [line for name, text, *_ in charts(pairs) for line in picture(name, text)]
     # Markdown, not HTML: nothing to escape.
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(  # noqa: S701
@@ -313,7 +313,10 @@ def render(facts: Facts) -> str:
             "charts": "\n".join(pictures),
             "rounds": rounds(pairs),
             "targets": targets(pairs),
-            "ceilings": {name: number(value, 0) for name, value in ceilings.items()},
+            "ceilings": {
+                name: number(value, 0) for name, value in first["ceilings_per_second"].items()
+            },
+            "least_generation": number(first["least_generation_s"]),
         }
     )
 

@@ -8,13 +8,19 @@ import importlib
 import io
 import json
 import os
+import statistics
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
-SECONDS = 0.3
+SECONDS = 0.15
+# As under load, when whoever asks is at work, too: a core whose neighbour is idle is faster, by as
+# much as the machine's host lets it.
+PROCESSES = 2
 
 
 def callable_alone(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
@@ -72,17 +78,26 @@ def calls_a_second(app: WSGIApplication) -> float:
     return calls / spent
 
 
+MEASURED: dict[str, WSGIApplication] = {"callable": callable_alone, "flask": flask_alone()}
+
+
+def measure(name: str) -> float:
+    """Measure one of them, in a process of its own."""
+    return calls_a_second(MEASURED[name])
+
+
 def main() -> None:
     """Measure all three. What the application logs meanwhile is written, and goes nowhere."""
     report = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     (package,) = sys.argv[1:]
-    measured = {
-        "callable": callable_alone,
-        "flask": flask_alone(),
-        "application": importlib.import_module(f"{package}.wsgi").app,
-    }
-    json.dump({name: calls_a_second(app) for name, app in measured.items()}, report)
+    MEASURED["application"] = importlib.import_module(f"{package}.wsgi").app
+    # Forked, so that each process has what is measured.
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as processes:
+        found = {
+            name: statistics.mean(processes.map(measure, [name] * PROCESSES)) for name in MEASURED
+        }
+    json.dump(found, report)
 
 
 main()
