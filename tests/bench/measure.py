@@ -441,8 +441,10 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
                 tries.append(ask_at(rate, way))
             return min(tries, key=lambda found: found["stolen_percent"])
 
-        for way in ways.values():
-            way.ask(JSON, 1)  # pools of connections and of threads fill
+        for name in ways.keys() - {"direct"}:
+            ways[name].ask(
+                JSON, 1
+            )  # pools of connections and of threads fill, the application's too
         for _ in range(count):
             rounds.ceilings["json"].append(ceilings(app))
             ask_small("json", "direct")
