@@ -441,10 +441,9 @@ def work(stack: Stack, count: int, *, brief: bool = False) -> Rounds:
                 tries.append(ask_at(rate, way))
             return min(tries, key=lambda found: found["stolen_percent"])
 
+        # Pools of connections and of threads fill; the application's, too, when the proxy asks.
         for name in ways.keys() - {"direct"}:
-            ways[name].ask(
-                JSON, 1
-            )  # pools of connections and of threads fill, the application's too
+            ways[name].ask(JSON, 1)
         for _ in range(count):
             rounds.ceilings["json"].append(ceilings(app))
             ask_small("json", "direct")
