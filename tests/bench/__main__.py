@@ -18,8 +18,6 @@ from .measure import measure, measure_ratios
 # A ratio may be so much lower than the recorded one before it counts as a loss: a machine that
 # others share moves it by some hundredths.
 TOLERANCE = 0.8
-
-
 # By rates, Flask's share would fall with what else the machine does, too.
 CHECKED = ("proxied_over_direct_half_a_cpu", "flask_share_of_cpu_time")
 # A check has few things to measure, so it measures them more often.
