@@ -63,7 +63,12 @@ MUTATIONS = [
         "x_for=0",
     ),
     Mutation("forwarding", "gunicorn-nginx", NGINX, 'proxy_set_header Forwarded "";'),
-    Mutation("forwarding", "gunicorn-apache", HTTPD, "RequestHeader edit* Connection", "# "),
+    Mutation(
+        "forwarding",
+        "gunicorn-apache",
+        HTTPD,
+        'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
+    ),
     Mutation("forwarding", "uwsgi-apache", HTTPD, "Use NoLookAlike X Forwarded For"),
     Mutation("forwarding", "gunicorn-apache", HTTPD, "${TRUSTED_PROXIES} -gt 0 && "),
     # Hardening
