@@ -1,14 +1,12 @@
 """Behind load balancers: the client is the one that they name, and nobody can name another."""
 
-import json
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
-from tests.pairs.witness import request
+from tests.pairs.witness import configured, gateway, told
 
 pytestmark = pytest.mark.disruptive
 
@@ -18,20 +16,12 @@ CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind two proxies that each add an address: a balancer, and one in front of it."""
-    recreate = "up --wait --no-build --no-deps --force-recreate proxy"
-    with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("TRUSTED_PROXIES", "2")
-        stack.compose(recreate)
+    networks = f"192.0.2.0/24 2001:db8::/32 {gateway(stack)}/32"
+    with configured(stack, TRUSTED_PROXIES="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"):
         yield stack
-    stack.compose(recreate)
 
 
-def told(stack: Stack, *headers: str) -> tuple[dict, str]:
-    """Return what the application sees of such a request, and the proxy's request id."""
-    data = request(*headers, "Connection: close", line="GET /probe/request HTTP/1.1")
-    (reply,) = exchange(stack.port, data).replies
-    assert reply.status == 200
-    return json.loads(reply.body), reply.headers["X-Request-ID"]
+FACTS = f"X-Forwarded-For: {CLIENT}, {BALANCER}", "X-Forwarded-Proto: https"
 
 
 @pytest.mark.parametrize(
@@ -58,8 +48,7 @@ def test_client_is_the_one_that_the_balancer_names(
     balanced: Stack, lines: list[str], client: str | None
 ):
     seen, request_id = told(balanced, *(f"X-Forwarded-For: {line}" for line in lines))
-    network = balanced.docker.networks.get(f"{balanced.name}_default")
-    expected = client or network.attrs["IPAM"]["Config"][0]["Gateway"]
+    expected = client or gateway(balanced)
     assert seen["address"] == expected
     # One address and nothing else, for whoever reads the header itself.
     assert [value for name, value in seen["headers"] if name == "X-Forwarded-For"] == [expected]
@@ -83,13 +72,13 @@ def test_client_is_the_one_that_the_balancer_names(
 def test_scheme_is_the_one_that_the_balancer_names(
     balanced: Stack, headers: list[str], scheme: str
 ):
-    assert told(balanced, *headers)[0]["scheme"] == scheme
+    assert told(balanced, FACTS[0], *headers)[0]["scheme"] == scheme
 
 
 @pytest.mark.parametrize("given", ["7f0c2a9e-41d7-4c35-9c11-4d1f0a0b3c55", "1_a.b@c"])
 def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: str):
     """In the answer, for the application, and in both logs."""
-    seen, request_id = told(balanced, f"X-Request-ID: {given}")
+    seen, request_id = told(balanced, *FACTS, f"X-Request-ID: {given}")
     assert request_id == dict(seen["headers"])["X-Request-Id"] == given
     for service in ("proxy", "app"):
         assert balanced.logged(service, given)
@@ -109,7 +98,7 @@ def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: s
     ids=str,
 )
 def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]):
-    seen, request_id = told(balanced, *headers)
+    seen, request_id = told(balanced, *FACTS, *headers)
     given = [value for name, value in seen["headers"] if "request" in name.lower()]
     assert given == [request_id]
     assert re.fullmatch(r"[\w@-]{24,32}", request_id)
@@ -120,7 +109,7 @@ def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]
     [
         "X-Forwarded-Host: evil.example",
         "X-Forwarded-Port: 6666",
-        "X-Forwarded-Prefix: /evil",
+        "X-Forwarded-Prefix: evil",
         "X-Real-IP: 6.6.6.6",
         "Forwarded: for=6.6.6.6;host=evil.example",
         "X_Forwarded_For: 6.6.6.6, 6.6.6.6",
@@ -128,9 +117,19 @@ def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]
     ],
 )
 def test_nothing_else_is_believed(balanced: Stack, header: str):
-    facts = f"X-Forwarded-For: {CLIENT}, {BALANCER}", "X-Forwarded-Proto: https"
-    seen, _ = told(balanced, *facts, header)
+    seen, _ = told(balanced, *FACTS, header)
     assert (seen["address"], seen["root"]) == (CLIENT, "https://localhost/")
     for name, value in seen["headers"]:
         assert "evil" not in value, name
         assert "6.6.6.6" not in value, name
+
+
+@pytest.mark.parametrize("facts", [FACTS[1:], ("X-Forwarded-For: unknown", FACTS[1])], ids=str)
+def test_without_an_address_nothing_is_believed(balanced: Stack, facts: tuple[str, ...]):
+    """A request that no balancer has passed on: its other headers are the client's own."""
+    seen, request_id = told(
+        balanced, *facts, "X-Forwarded-Prefix: /evil", "X-Request-ID: evil", "traceparent: evil"
+    )
+    assert (seen["address"], seen["root"]) == (gateway(balanced), "http://localhost/")
+    assert request_id != "evil"
+    assert "evil" not in str(seen["headers"])

@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.message import Message
 from uuid import uuid4
 
+import pytest
 import requests
 
 from tests.harness.stack import Stack
@@ -48,6 +51,34 @@ def request(
     lines = [line, *([host] if host else []), *headers]
     raw = [part.encode("latin-1") if isinstance(part, str) else part for part in lines]
     return b"\r\n".join(raw) + b"\r\n\r\n" + body
+
+
+def told(stack: Stack, *headers: str, path: str = "/probe/request") -> tuple[dict, str]:
+    """Return what the application sees of such a request, and the proxy's request id."""
+    data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
+    (reply,) = exchange(stack.port, data).replies
+    assert reply.status == 200, reply.body
+    return json.loads(reply.body), reply.headers["X-Request-ID"]
+
+
+def gateway(stack: Stack) -> str:
+    """Return the address from which this machine reaches a stack's containers."""
+    network = stack.docker.networks.get(f"{stack.name}_default")
+    return network.attrs["IPAM"]["Config"][0]["Gateway"]
+
+
+@contextmanager
+def configured(stack: Stack, **settings: str) -> Iterator[None]:
+    """Run the stack's proxy with other settings, and as before afterwards."""
+    recreate = "up --wait --no-build --no-deps --force-recreate proxy"
+    try:
+        with pytest.MonkeyPatch.context() as environ:
+            for name, value in settings.items():
+                environ.setenv(name, value)
+            stack.compose(recreate)
+            yield
+    finally:
+        stack.compose(recreate)
 
 
 class Witness:

@@ -1,0 +1,163 @@
+"""The service below a path: the prefix of a proxy in front, or one of this proxy's own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.stack import Stack
+from tests.harness.wire import exchange
+from tests.pairs.witness import configured, gateway, request, told
+
+pytestmark = pytest.mark.disruptive
+
+CLIENT = "X-Forwarded-For: 203.0.113.9"
+
+
+@pytest.fixture(scope="module")
+def balanced(stack: Stack) -> Iterator[Stack]:
+    """The stack behind one proxy, which names the prefix; it need not set request ids."""
+    with configured(stack, TRUSTED_PROXIES="1"):
+        yield stack
+
+
+@pytest.fixture(scope="module")
+def prefixed(stack: Stack) -> Iterator[Stack]:
+    """The stack with a prefix of its own, behind a balancer that this client goes around."""
+    with configured(
+        stack,
+        URL_PREFIX="/some/blog",
+        TRUSTED_PROXIES="1",
+        TRUSTED_NETWORKS="192.0.2.0/24 2001:db8::/32",
+        TRUST_REQUEST_ID="on",
+    ):
+        yield stack
+
+
+def location(stack: Stack, path: str, *headers: str) -> str:
+    """Return where a path redirects."""
+    data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
+    (reply,) = exchange(stack.port, data).replies
+    return reply.headers["Location"]
+
+
+@pytest.mark.parametrize(
+    ("value", "root"),
+    [
+        ("/blog", "/blog/"),
+        ("/a/b-c_d.e~f", "/a/b-c_d.e~f/"),
+        ("/blog/", "/blog/"),
+        # What is no path is ignored.
+        ("", "/"),
+        ("/", "/"),
+        ("blog", "/"),
+        ("//evil.example", "/"),
+        ("/a//b", "/"),
+        ("https://evil.example", "/"),
+        ("/blog?a", "/"),
+        ("/blog, /other", "/"),
+        ("/%62log", "/"),
+        ("/a" * 9, "/"),
+        ("/" + "a" * 8000 + "!", "/"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_prefix_of_the_proxy_in_front(balanced: Stack, value: str, root: str):
+    seen, _ = told(balanced, CLIENT, f"X-Forwarded-Prefix: {value}")
+    assert seen["root"] == f"http://localhost{root}"
+    expected = [root.rstrip("/")] if root != "/" else []
+    assert [v for name, v in seen["headers"] if name == "X-Forwarded-Prefix"] == expected
+
+
+def test_redirects_and_cookies_carry_the_prefix(balanced: Stack):
+    prefix = CLIENT, "X-Forwarded-Prefix: /blog"
+    assert location(balanced, "/probe/redirect/path", *prefix) == "/blog/probe/request"
+    address = location(balanced, "/probe/redirect/address", *prefix)
+    assert address == "http://localhost/blog/probe/request"
+    assert location(balanced, "/probe/folder", *prefix) == "http://localhost/blog/probe/folder/"
+
+
+def test_a_prefix_is_not_believed_without_an_address(balanced: Stack):
+    assert told(balanced, "X-Forwarded-Prefix: /evil")[0]["root"] == "http://localhost/"
+
+
+def test_ids_are_not_believed_unless_asked_for(balanced: Stack):
+    """Most balancers set none, so that these are the client's own."""
+    names = ("traceparent", "tracestate", "baggage", "X-Request-ID")
+    seen, request_id = told(balanced, CLIENT, *(f"{name}: evil" for name in names))
+    assert seen["address"] == "203.0.113.9"
+    assert request_id != "evil"
+    assert "evil" not in str(seen["headers"])
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+def test_strict_transport_security_where_the_client_came_by_https(balanced: Stack, scheme: str):
+    """Also on what the proxy answers itself."""
+    for path in ("/probe/request", "/static/style.css", "/static/nothing"):
+        data = request(
+            CLIENT,
+            f"X-Forwarded-Proto: {scheme}",
+            "Connection: close",
+            line=f"GET {path} HTTP/1.1",
+        )
+        (reply,) = exchange(balanced.port, data).replies
+        expected = ["max-age=31536000"] if scheme == "https" else None
+        assert reply.headers.get_all("Strict-Transport-Security") == expected, path
+
+
+@pytest.mark.parametrize("prefix", ["/some/blog", ""])
+@pytest.mark.parametrize("path", ["/probe/request", "/probe/request?a=b"])
+def test_own_prefix(prefixed: Stack, prefix: str, path: str):
+    """Whether a proxy in front has removed it from the path, or nobody has."""
+    seen, _ = told(prefixed, path=prefix + path)
+    assert seen["root"] == "http://localhost/some/blog/"
+
+
+@pytest.mark.parametrize("path", ["/some/blog", "/some/blog/", "/some/blog?a=b", "/", "/?a=b"])
+def test_front_page_below_the_own_prefix(prefixed: Stack, path: str):
+    data = request("Connection: close", line=f"GET {path} HTTP/1.1")
+    (reply,) = exchange(prefixed.port, data).replies
+    assert (reply.status, reply.headers["X-Probe-Path"]) == (200, "/")
+    assert b'="/some/blog/static/style.css"' in reply.body
+
+
+@pytest.mark.parametrize(
+    ("path", "seen"),
+    [
+        ("/some/blog/a%2Fb//c/../d", "/a/b//c/../d"),
+        ("/some/blogs", "/some/blogs"),
+        ("/some/blog/some/blog/", "/some/blog/"),
+    ],
+)
+def test_the_rest_of_the_path_arrives_as_sent(prefixed: Stack, path: str, seen: str):
+    data = request("Connection: close", line=f"GET {path} HTTP/1.1")
+    (reply,) = exchange(prefixed.port, data).replies
+    assert reply.headers["X-Probe-Path"] == seen
+
+
+@pytest.mark.parametrize("prefix", ["/some/blog", ""])
+def test_static_files_below_the_own_prefix(prefixed: Stack, prefix: str):
+    """By the proxy: the application does not see the request."""
+    for encoding in ("identity", "gzip"):
+        answer = prefixed.get(f"{prefix}/static/style.css", headers={"Accept-Encoding": encoding})
+        assert answer.status_code == 200
+        assert "X-Probe-Path" not in answer.headers
+        assert answer.headers.get("Content-Encoding", "identity") == encoding
+        assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+
+
+def test_who_goes_around_the_balancer_is_not_believed(prefixed: Stack):
+    """The peer is in none of TRUSTED_NETWORKS."""
+    seen, request_id = told(
+        prefixed,
+        CLIENT,
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Prefix: /evil",
+        "X-Request-ID: evil",
+        "traceparent: evil",
+    )
+    assert (seen["address"], seen["root"]) == (
+        gateway(prefixed),
+        "http://localhost/some/blog/",
+    )
+    assert request_id != "evil"
+    assert "evil" not in str(seen["headers"])
