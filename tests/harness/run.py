@@ -78,10 +78,6 @@ def run_in_venv(project: Path, server: str) -> None:
         "PYTHONPATH": str(project / "src"),
         "SECRET_KEY_FILE": str(project / "secrets" / "secret_key"),
         "PORT": str(port),
-        # There is no proxy here whose word could be taken.
-        "FORWARDED_FOR_HOPS": "0",
-        "FORWARDED_PROTO_HOPS": "0",
-        "FORWARDED_HOST_HOPS": "0",
     }
     process = subprocess.Popen(
         [folder / "bin" / "python", "server/start.py", *FACTS["_servers"][server]["command"]],

@@ -11,7 +11,8 @@ from typing import NamedTuple
 READS = {
     # Not what a request brings: that is an "environ" too.
     ".py": re.compile(
-        r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )["']([A-Z_]+)["']"""
+        r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )"""
+        r"""["'](?!CONTENT_TYPE|PATH_INFO|REMOTE_ADDR)([A-Z_]+)["']"""
     ),
     ".ini": re.compile(r"(?:\$\(|-env = )([A-Z_]+)"),
 }

@@ -18,6 +18,7 @@ services:
   app:
     environment:
       FLASK_DEBUG: ${FLASK_DEBUG:-0}
+      FORWARDED_FOR_HOPS: ${FORWARDED_FOR_HOPS:-1}
 """
 SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 SCHEMES = ["light", "dark"]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 NGINX = "proxy/etc/nginx/templates/nginx.conf.template"
 HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
-APPLICATION = "src/probed/__init__.py"
 SERVE = "server/serve.py"
 
 
@@ -58,7 +57,7 @@ MUTATIONS = [
     Mutation(
         "forwarding",
         "gunicorn-nginx",
-        APPLICATION,
+        "src/probed/boundary.py",
         'x_for=settings["FORWARDED_FOR_HOPS"]',
         "x_for=0",
     ),

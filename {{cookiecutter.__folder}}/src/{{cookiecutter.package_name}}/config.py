@@ -23,10 +23,11 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         "SECRET_KEY_FALLBACKS": former_keys,
         "MAX_CONTENT_LENGTH": _number(environ, "MAX_CONTENT_LENGTH", default=10 * 1024 * 1024),
         "TRUSTED_HOSTS": _words(environ, "TRUSTED_HOSTS") or None,
-        "FORWARDED_FOR_HOPS": _number(environ, "FORWARDED_FOR_HOPS", default=1),
-        "FORWARDED_PROTO_HOPS": _number(environ, "FORWARDED_PROTO_HOPS", default=1),
-        "FORWARDED_HOST_HOPS": _number(environ, "FORWARDED_HOST_HOPS", default=1),
+        "FORWARDED_FOR_HOPS": _number(environ, "FORWARDED_FOR_HOPS", default=0),
+        "FORWARDED_PROTO_HOPS": _number(environ, "FORWARDED_PROTO_HOPS", default=0),
+        "FORWARDED_HOST_HOPS": _number(environ, "FORWARDED_HOST_HOPS", default=0),
         "FORWARDED_PREFIX_HOPS": _number(environ, "FORWARDED_PREFIX_HOPS", default=0),
+        "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID"),
         "LOG_LEVEL": _log_level(environ),
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
@@ -61,6 +62,13 @@ def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:
     if not (value.isascii() and value.isdigit()):
         raise ConfigError(f"{name} must be a whole number, such as {default}; it is {value!r}.")
     return int(value)
+
+
+def _switch(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name) or "off"
+    if value not in ("on", "off"):
+        raise ConfigError(f"{name} must be on or off; it is {value!r}.")
+    return value == "on"
 
 
 def _words(environ: Mapping[str, str], name: str) -> list[str]:

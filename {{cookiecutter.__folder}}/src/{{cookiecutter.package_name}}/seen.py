@@ -29,7 +29,8 @@ def facts() -> list[Fact]:
         _told("Client address", request.remote_addr or "unknown", "For"),
         _told("Scheme", request.scheme, "Proto"),
         _told("Host", request.host, "Host"),
-        _told("Path prefix", request.root_path or "/", "Prefix"),
+        # A service without a prefix is usual.
+        _told("Path prefix", request.root_path or "/", "Prefix")._replace(doubt=""),
         Fact(
             "Request id",
             g.request_id,
@@ -41,18 +42,15 @@ def facts() -> list[Fact]:
 def _told(name: str, value: str, about: str) -> Fact:
     """Return a fact that proxies tell in a header, compared with how many of them are trusted."""
     header, setting = f"X-Forwarded-{about}", f"FORWARDED_{about.upper()}_HOPS"
+    trusted = current_app.config[setting]
+    if not trusted:
+        return Fact(name, value, f"{header} is not believed: {setting} is 0")
     text = request.headers.get(header, "")
-    found, trusted = len(text.split(",")) if text else 0, current_app.config[setting]
+    found = len(text.split(",")) if text else 0
     doubt = ""
     if found < trusted:
         doubt = (
             "Fewer values than trusted hops, so none is believed. Ask through "
             f"{current_app.config['BEHIND']}, or set {setting} to {found}."
         )
-    elif found > trusted:
-        doubt = (
-            "More values than trusted hops. If proxies of yours added them all, set "
-            f"{setting} to {found}."
-        )
-    source = f"{header}: {text or 'none'}; trusted hops: {trusted}"
-    return Fact(name, value, source, doubt)
+    return Fact(name, value, f"{header}: {text or 'none'}; trusted hops: {trusted}", doubt)

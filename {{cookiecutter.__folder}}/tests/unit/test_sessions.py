@@ -1,19 +1,56 @@
-"""The session's cookie is Secure where the client speaks HTTPS."""
+"""The session's cookie stays with HTTPS, and with this service."""
 
 import pytest
 from flask import session
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
-def test_cookie_is_secure_over_https(make_app, scheme):
+@pytest.fixture
+def visit(make_app):
+    """Ask for a session; return the attributes of its cookie."""
+
+    def visit(config=None, **headers):
+        app = make_app(FORWARDED_PROTO_HOPS="1", FORWARDED_PREFIX_HOPS="1")
+        app.config.update(config or {})
+
+        @app.get("/visit")
+        def view():
+            session["visits"] = session.get("visits", 0) + 1
+            return str(session["visits"])
+
+        headers = {name.replace("_", "-"): value for name, value in headers.items()}
+        return app.test_client().get("/visit", headers=headers).headers["Set-Cookie"].split("; ")
+
+    return visit
+
+
+def test_cookie_is_secure_over_https(visit):
+    assert {"HttpOnly", "SameSite=Lax", "Secure"} <= set(visit(X_Forwarded_Proto="https"))
+    assert "Secure" not in visit(X_Forwarded_Proto="http")
+    assert "Secure" in visit({"SESSION_COOKIE_SECURE": True}, X_Forwarded_Proto="http")
+
+
+def test_cookie_is_for_the_services_prefix(visit):
+    assert "Path=/" in visit()
+    assert "Path=/blog" in visit(X_Forwarded_Prefix="/blog")
+    assert "Path=/own" in visit({"SESSION_COOKIE_PATH": "/own"}, X_Forwarded_Prefix="/blog")
+
+
+def test_session_lasts(make_app):
     app = make_app()
 
     @app.get("/visit")
     def visit():
-        session["visited"] = True
-        return "visited"
+        session["visits"] = session.get("visits", 0) + 1
+        return str(session["visits"])
 
-    answer = app.test_client().get("/visit", headers={"X-Forwarded-Proto": scheme})
-    cookie = answer.headers["Set-Cookie"].split("; ")
-    assert {"HttpOnly", "SameSite=Lax"} <= set(cookie)
-    assert ("Secure" in cookie) == (scheme == "https")
+    @app.get("/leave")
+    def leave():
+        session.clear()
+        return ""
+
+    client = app.test_client()
+    client.set_cookie("another", "cookie")
+    assert [client.get("/visit").text for _ in range(3)] == ["1", "2", "3"]
+    assert "Set-Cookie" not in client.get("/").headers
+    client.get("/leave")
+    assert client.get("/visit").text == "1"

@@ -32,7 +32,7 @@ def collector():
 def test_each_request_is_a_span_with_its_id(make_app, monkeypatch, collector):
     address, bodies = collector
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-    client = make_app().test_client()
+    client = make_app(TRUST_REQUEST_ID="on").test_client()
     client.get("/health/live")
     client.get("/", headers={"X-Request-ID": "abc123"})
     trace.get_tracer_provider().shutdown()
