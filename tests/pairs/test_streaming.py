@@ -22,9 +22,18 @@ def read_event(response) -> bytes:
 @pytest.mark.smoke
 def test_events_arrive_one_by_one(stack: Stack):
     """The next is made only once the one before has arrived."""
+    assert_each_event_arrives(stack)
+
+
+def test_events_of_a_known_length_arrive_one_by_one(stack: Stack):
+    length = 5 * len("data: 0\n\n")
+    assert_each_event_arrives(stack, query=f"?length={length}")
+
+
+def assert_each_event_arrives(stack: Stack, query: str = "") -> None:
     name = uuid4().hex
     with Raw(stack) as client:
-        client.request(f"GET /probe/stream/{name} HTTP/1.1")
+        client.request(f"GET /probe/stream/{name}{query} HTTP/1.1")
         response = client.begin()
         assert response.headers["Content-Type"].startswith("text/event-stream")
         for number in range(5):

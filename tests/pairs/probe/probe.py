@@ -272,7 +272,7 @@ def fail_twice() -> str:
 
 @blueprint.get("/stream/<name>")
 def stream(name: str) -> Response:
-    """Send five events, each but the first once it is allowed by a mark."""
+    """Send five events, each but the first once it is allowed by a mark; of a length, if asked."""
 
     def events() -> Iterator[str]:
         for number in range(5):
@@ -283,7 +283,8 @@ def stream(name: str) -> Response:
                 time.sleep(0.01)
             yield f"data: {number}\n\n"
 
-    return Response(events(), mimetype="text/event-stream")
+    headers = {"Content-Length": request.args["length"]} if "length" in request.args else {}
+    return Response(events(), mimetype="text/event-stream", headers=headers)
 
 
 @blueprint.get("/endless/<name>")

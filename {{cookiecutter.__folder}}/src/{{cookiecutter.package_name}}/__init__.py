@@ -7,7 +7,7 @@ from importlib import import_module
 
 from flask import Flask
 
-from . import boundary, config, health, logs, pages
+from . import boundary, config, headers, health, logs, pages
 from .drain import DrainBody
 from .sessions import SessionInterface
 
@@ -31,6 +31,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     )
     # The log is first, to have what the boundary refuses; the boundary is last, around the others.
     logs.init_app(app)
+    headers.init_app(app)
     boundary.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)

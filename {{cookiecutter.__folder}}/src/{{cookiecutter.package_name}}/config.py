@@ -28,6 +28,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         "FORWARDED_HOST_HOPS": _number(environ, "FORWARDED_HOST_HOPS", default=0),
         "FORWARDED_PREFIX_HOPS": _number(environ, "FORWARDED_PREFIX_HOPS", default=0),
         "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID"),
+        "HSTS_MAX_AGE": _number(environ, "HSTS_MAX_AGE", default=31536000),
         "LOG_LEVEL": _log_level(environ),
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
