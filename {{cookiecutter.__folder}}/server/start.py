@@ -5,6 +5,7 @@ The command replaces this process, so that the server itself gets the engine's s
 
 import math
 import os
+import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,7 +22,7 @@ DEFAULTS = {
 
 
 def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) -> dict[str, str]:
-    """Return the servers' settings, whole numbers as text, from ``environ`` and the defaults.
+    """Return the servers' settings, as text, from ``environ`` and the defaults.
 
     Raises SystemExit with a clear line when a number is none.
     """
@@ -32,6 +33,8 @@ def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) 
         value = found[name]
         if not (value.isascii() and value.isdigit() and int(value) >= least):
             raise SystemExit(f"{name} must be a whole number, {least} or more; it is {value!r}.")
+    # One socket for IPv6 and IPv4 alike, where the kernel has IPv6; as it stands in an address.
+    found["LISTEN_ADDRESS"] = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"
     return found
 
 

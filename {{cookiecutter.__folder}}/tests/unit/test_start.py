@@ -9,6 +9,12 @@ def test_defaults_and_empty_values(tmp_path):
     assert int(found["WEB_CONCURRENCY"]) >= 1
 
 
+@pytest.mark.parametrize("both", [True, False])
+def test_listens_on_ipv6_too_where_the_kernel_has_it(tmp_path, monkeypatch, both):
+    monkeypatch.setattr("socket.has_dualstack_ipv6", lambda: both)
+    assert (settings({}, tmp_path)["LISTEN_ADDRESS"] == "[::]") is both
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
 def test_numbers_must_be_numbers(tmp_path, value):
     with pytest.raises(SystemExit, match="PORT must be a whole number"):

@@ -61,7 +61,9 @@ if path := os.environ.get("UNIX_SOCKET"):
     listener = eventlet.listen(path, socket.AF_UNIX, backlog=1024)
     Path(path).chmod(0o666)  # whoever reaches its folder may connect
 else:
-    listener = eventlet.listen(("0.0.0.0", int(os.environ["PORT"])), backlog=1024)
+    address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
+    family = socket.AF_INET6 if address[0] == "::" else socket.AF_INET
+    listener = eventlet.listen(address, family, backlog=1024)
 
 eventlet.spawn(stop_when_signalled)
 eventlet.wsgi.server(

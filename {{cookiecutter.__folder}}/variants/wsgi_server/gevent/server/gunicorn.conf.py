@@ -41,7 +41,7 @@ class Worker(GeventWorker):
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 socket = os.environ.get("UNIX_SOCKET")
-bind = f"unix:{socket}" if socket else f"0.0.0.0:{os.environ['PORT']}"
+bind = f"unix:{socket}" if socket else "{LISTEN_ADDRESS}:{PORT}".format_map(os.environ)
 worker_class = Worker
 workers = int(os.environ["WEB_CONCURRENCY"])
 

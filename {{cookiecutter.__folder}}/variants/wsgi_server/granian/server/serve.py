@@ -22,7 +22,7 @@ if __name__ == "__main__":
     socket = os.environ.get("UNIX_SOCKET")
     Granian(
         "{{ cookiecutter.package_name }}.wsgi:app",
-        address="0.0.0.0",
+        address=os.environ["LISTEN_ADDRESS"].strip("[]"),
         port=int(os.environ["PORT"]),
         uds=Path(socket) if socket else None,
         # Whoever reaches its folder may connect.

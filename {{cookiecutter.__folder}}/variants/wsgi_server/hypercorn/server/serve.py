@@ -32,7 +32,7 @@ from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 
 config = Config()
 socket = os.environ.get("UNIX_SOCKET")
-config.bind = [f"unix:{socket}" if socket else f"0.0.0.0:{os.environ['PORT']}"]
+config.bind = [f"unix:{socket}" if socket else "{LISTEN_ADDRESS}:{PORT}".format_map(os.environ)]
 # For a unix socket: whoever reaches its folder may connect.
 config.umask = 0
 config.backlog = 1024

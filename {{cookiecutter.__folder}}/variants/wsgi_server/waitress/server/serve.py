@@ -6,6 +6,7 @@ process ignores SIGTERM; so the loop is run here, by Waitress's public parts.
 
 import os
 import signal
+import socket
 import sys
 import time
 
@@ -20,11 +21,15 @@ from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 # Waitress keeps its listener, its wake-up pipe and every client connection in this map.
 connections: dict[int, wasyncore.dispatcher] = {}
 
-if socket := os.environ.get("UNIX_SOCKET"):
+if path := os.environ.get("UNIX_SOCKET"):
     # Whoever reaches its folder may connect.
     place = {"unix_socket": socket, "unix_socket_perms": "666"}
 else:
-    place = {"host": "0.0.0.0", "port": os.environ["PORT"]}
+    # One socket for both: given an address, Waitress makes one for IPv6 alone.
+    address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
+    both = address[0] == "::"
+    family = socket.AF_INET6 if both else socket.AF_INET
+    place = {"sockets": [socket.create_server(address, family=family, dualstack_ipv6=both)]}
 
 server = create_server(
     app,
