@@ -16,4 +16,6 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     # As it was sent: httpd resolves dots and double slashes in a path, and leaves %2F.
     path = environ["REQUEST_URI"].partition("?")[0]
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    # WSGIScriptAliasMatch sets it to the whole path.
+    environ["SCRIPT_NAME"] = ""
     return app(environ, start_response)
