@@ -17,26 +17,63 @@ import eventlet
 eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
 logging.disable(logging.NOTSET)
 
+import http.client
 import os
 import signal
 import socket
 import sys
+from io import BufferedReader
 from pathlib import Path
 
 import eventlet.wsgi
 from eventlet.hubs import trampoline
-from eventlet.wsgi import STATE_CLOSE, HttpProtocol
+from eventlet.wsgi import STATE_CLOSE, HeaderLineTooLong, HttpProtocol
 
 # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app
 
+# The size of a header and their number, above what the proxy lets through and adds. Neither has a
+# setting: https://github.com/eventlet/eventlet/issues/749 and, about http.client, which reads them,
+# https://github.com/python/cpython/issues/131724
+eventlet.wsgi.MAX_HEADER_LINE = 32_768
+http.client._MAXHEADERS = 200
+
+
+class HeaderLines:
+    """The lines of a request's headers, none with a lone CR (RFC 9112, 2.2).
+
+    Python's parser would read two headers where there is one.
+    """
+
+    def __init__(self, file: BufferedReader) -> None:
+        self.file = file
+
+    def readline(self, size: int = -1) -> bytes:
+        """Read a line; eventlet responds to this exception with 400."""
+        line = self.file.readline(size)
+        if b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
+            raise HeaderLineTooLong
+        return line
+
 
 class Protocol(HttpProtocol):
-    """Begins no request of a connection that was shut before: nobody could get its answer."""
+    """eventlet's own, with three corrections."""
+
+    def parse_request(self) -> bool:
+        self.rfile = HeaderLines(self.rfile)
+        return super().parse_request()
+
+    def get_environ(self) -> dict[str, object]:
+        environ = super().get_environ()
+        # eventlet says text/plain where a request has no Content-Type.
+        if "Content-Type" not in self.headers:
+            del environ["CONTENT_TYPE"]
+        return environ
 
     def _read_request_line(self) -> bytes:
+        # None of a connection that was shut before: nobody could get its answer.
         line = super()._read_request_line()
         return b"" if self.conn_state[2] == STATE_CLOSE else line
 
@@ -78,7 +115,7 @@ eventlet.wsgi.server(
     # Send every part of a streamed answer at once.
     minimum_chunk_size=1,
     # The proxy's own limit comes first.
-    url_length_limit=32768,
+    url_length_limit=32_768,
     # The application logs each answer itself; a client must see no traceback.
     log_output=False,
     debug=False,
