@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from gevent import Greenlet, Timeout, getcurrent, kill
+from gunicorn.http import message
 from gunicorn.workers.ggevent import GeventWorker
 
 from {{ cookiecutter.package_name }} import logs
@@ -54,8 +55,16 @@ max_requests_jitter = max_requests // 2
 # Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
 keepalive = 75
 
-# The proxy's own limits come first.
-limit_request_line = 8190
+# Above what the proxy lets through and adds. The constant is the maximum of the first setting, 8190
+# by default, until https://github.com/benoitc/gunicorn/issues/3171 is fixed; 0 means no limit.
+limit_request_line = message.MAX_REQUEST_LINE = 20_480
+limit_request_field_size = 20_480
+limit_request_fields = 128
+
+# ProxyFix alone believes headers. By default Gunicorn believes X-Forwarded-Proto, SCRIPT_NAME and
+# similar headers of any client on the loopback interface or a unix socket.
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
 
 # Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
 worker_tmp_dir = "/dev/shm"

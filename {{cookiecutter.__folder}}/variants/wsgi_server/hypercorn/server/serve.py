@@ -45,6 +45,8 @@ config.accesslog = None
 config.errorlog = logging.getLogger("hypercorn.error")
 config.logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper())
 config.include_server_header = False
+# The size of request line and headers together, above what the proxy lets through and adds.
+config.h11_max_incomplete_size = 65_536
 
 
 def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -63,6 +65,11 @@ def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterabl
 
 adapter = WSGIMiddleware(wsgi_app, workers=int(os.environ["WEB_THREADS"]))
 stopping = asyncio.Event()
+
+
+def unambiguous(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Drop names with an underscore: WSGI cannot tell them from those with a hyphen."""
+    return [header for header in headers if b"_" not in header[0]]
 
 
 async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
@@ -95,7 +102,11 @@ async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
         await send(event)
 
     try:
-        await adapter(scope | {"client_left": left}, receive_whole, send_and_watch)
+        await adapter(
+            scope | {"client_left": left, "headers": unambiguous(scope["headers"])},
+            receive_whole,
+            send_and_watch,
+        )
     finally:
         for watcher in watchers:
             watcher.cancel()

@@ -1,4 +1,4 @@
-"""What uWSGI loads: the application, with three things put right that uWSGI has no setting for."""
+"""What uWSGI loads: the application, with four corrections that uWSGI has no setting for."""
 
 import os
 import socket
@@ -19,6 +19,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
     # As it was sent: uWSGI resolves the dots in a path.
     path = environ["REQUEST_URI"].partition("?")[0]
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+    # ProxyFix alone believes headers: uWSGI takes the scheme from X-Forwarded-Proto and -Ssl.
+    environ["wsgi.url_scheme"] = "http"
     if "HTTP_TRANSFER_ENCODING" in environ:
         environ["wsgi.input"] = BufferedReader(Chunks())
         environ["wsgi.input_terminated"] = True

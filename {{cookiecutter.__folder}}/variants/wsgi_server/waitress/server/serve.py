@@ -23,7 +23,7 @@ connections: dict[int, wasyncore.dispatcher] = {}
 
 if path := os.environ.get("UNIX_SOCKET"):
     # Whoever reaches its folder may connect.
-    place = {"unix_socket": socket, "unix_socket_perms": "666"}
+    place = {"unix_socket": path, "unix_socket_perms": "666"}
 else:
     # One socket for both: given an address, Waitress makes one for IPv6 alone.
     address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
