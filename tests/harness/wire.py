@@ -1,7 +1,8 @@
-"""What no HTTP library sends: bytes as they are, to the proxy's published port."""
+"""What no HTTP library sends: bytes as they are, to the proxy's published port or a container."""
 
 import json
 import socket
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
@@ -37,13 +38,23 @@ class Exchange:
         return [reply.status for reply in self.replies]
 
 
-def exchange(port: int, data: bytes, *, methods: tuple[str, ...] = (), wait: float = 3) -> Exchange:
+def exchange(
+    port: int,
+    data: bytes,
+    *,
+    host: str = "127.0.0.1",
+    methods: tuple[str, ...] = (),
+    wait: float = 3,
+    piece: int | None = None,
+) -> Exchange:
     """Send ``data`` on a new connection, and return what comes until the other side closes it.
+
+    It is sent at once, or in pieces of so many bytes, each of which the other side reads alone.
 
     ``methods`` are those of the requests, where it matters: an answer to HEAD has no body. Where
     nothing comes for ``wait`` seconds the sending half is closed, and after as long again the rest.
     """
-    raw, closed = _talk(port, data, wait)
+    raw, closed = _talk((host, port), data, wait, piece or len(data) or 1)
     found = Exchange(closed=closed)
     stream = _Stream(raw)
     while (start := stream.tell()) < len(raw):
@@ -58,13 +69,16 @@ def exchange(port: int, data: bytes, *, methods: tuple[str, ...] = (), wait: flo
     return found
 
 
-def _talk(port: int, data: bytes, wait: float) -> tuple[bytes, bool]:
+def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tuple[bytes, bool]:
     """Return all that comes back, and whether the other side closed the connection by itself."""
     received = bytearray()
     half_closed = False
-    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
+    with socket.create_connection(address, timeout=wait) as connection:
         with suppress(OSError):  # refused before it was sent whole: the answer says why
-            connection.sendall(data)
+            for start in range(0, len(data), piece):
+                if start:
+                    time.sleep(0.01)
+                connection.sendall(data[start : start + piece])
         while True:
             try:
                 part = connection.recv(65536)

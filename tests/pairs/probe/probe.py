@@ -34,6 +34,12 @@ def show() -> dict[str, object]:
     }
 
 
+@blueprint.route("/environ", methods=["GET", "POST"])
+def environ() -> dict[str, object]:
+    """Return the WSGI environment as the server made it."""
+    return request.environ["probe.made_by_server"]
+
+
 @blueprint.post("/upload")
 def upload() -> dict[str, object]:
     """Say how long the body was, and its SHA-256."""
@@ -236,6 +242,22 @@ def cookies() -> Response:
     response = Response("cookies")
     response.set_cookie("first", "1")
     response.set_cookie("second", "2")
+    return response
+
+
+@blueprint.get("/many-headers/<int:number>/<int:size>")
+def many_headers(number: int, size: int) -> Response:
+    """Answer with so many headers, each value of this size."""
+    return Response("many", headers={f"X-Many-{name}": "x" * size for name in range(number)})
+
+
+@blueprint.get("/many-cookies/<int:number>/<int:size>")
+def many_cookies(number: int, size: int) -> Response:
+    """Set so many cookies, each value of this size."""
+    response = Response("many")
+    for name in range(number):
+        # Werkzeug's own set_cookie() warns where a browser may ignore one.
+        response.headers.add("Set-Cookie", f"c{name}={'x' * size}; Path=/")
     return response
 
 

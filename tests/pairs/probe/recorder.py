@@ -26,6 +26,10 @@ class Recorder:
         self.app = app
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
+        # Before ProxyFix and the application's other middleware change it.
+        environ["probe.made_by_server"] = {
+            name: value for name, value in environ.items() if isinstance(value, str)
+        }
         path = environ.get("PATH_INFO", "")
         if path not in IGNORED:
             seen = {

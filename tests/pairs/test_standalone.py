@@ -1,0 +1,206 @@
+"""The application's container without a sidecar: what its server believes, and how much it takes.
+
+ProxyFix alone may believe a header. So these tests read the WSGI environment as the server made it.
+"""
+
+import json
+import re
+
+import pytest
+
+from tests.harness.stack import Stack
+from tests.harness.wire import Reply, exchange
+from tests.pairs.witness import request
+
+
+def address(stack: Stack) -> str:
+    """Return the address of the application's container on the stack's network."""
+    networks = stack.container("app").attrs["NetworkSettings"]["Networks"]
+    return networks[f"{stack.name}_default"]["IPAddress"]
+
+
+def ask(stack: Stack, *headers: str | bytes, target: str = "/probe/environ") -> Reply:
+    """Send a GET request to the application's container; return what its server responds."""
+    found = exchange(
+        8000,
+        request(*headers, "Connection: close", line=f"GET {target} HTTP/1.1"),
+        host=address(stack),
+        piece=5_000,
+    )
+    assert len(found.replies) == 1, found
+    assert found.rest == b""
+    return found.replies[0]
+
+
+def environ(stack: Stack, *headers: str | bytes, target: str = "/probe/environ") -> dict[str, str]:
+    """Return the WSGI environment that the server makes of a request."""
+    reply = ask(stack, *headers, target=target)
+    assert reply.status == 200, reply
+    return reply.json()
+
+
+# Sends bytes to the container's server from the container itself, and prints what comes back.
+FROM_INSIDE = """
+import socket, sys
+with socket.create_connection((sys.argv[1], 8000), 5) as connection:
+    connection.sendall(bytes.fromhex(sys.argv[2]))
+    while part := connection.recv(65536):
+        sys.stdout.buffer.write(part)
+"""
+
+
+def seen_from_inside(stack: Stack, loopback: str, *headers: str, path: str) -> dict[str, str]:
+    """Return what the application tells a client in its own container, or pod."""
+    data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
+    command = ["python", "-c", FROM_INSIDE, loopback, data.hex()]
+    status, output = stack.container("app").exec_run(command)
+    assert status == 0, output
+    return json.loads(output.partition(b"\r\n\r\n")[2])
+
+
+def own(made: dict[str, str]) -> dict[str, str]:
+    """Return the facts that the server states itself, without the client's port."""
+    return {
+        name: value
+        for name, value in made.items()
+        if name == "wsgi.url_scheme"
+        or (name.isupper() and not name.startswith("HTTP_") and name != "REMOTE_PORT")
+    }
+
+
+# --- Names ---
+
+UNDERSCORED = [
+    "X_Auth_User", "X-Auth_User", "Content_Type", "Content_Length", "Transfer_Encoding",
+    "If_None_Match", "User_Agent", "X_Forwarded_For", "X_Forwarded_Proto", "X-Forwarded_Prefix",
+    "X_Request_ID", "SCRIPT_NAME", "PATH_INFO", "REMOTE_ADDR", "REMOTE_USER", "_", "X-_",
+]  # fmt: skip
+
+
+def test_name_with_an_underscore_is_dropped(stack: Stack):
+    """WSGI cannot tell it from the name with a hyphen (RFC 9110, 17.10)."""
+    plain = environ(stack)
+    for name in UNDERSCORED:
+        for spelling in {name, name.lower(), name.upper()}:
+            made = environ(stack, f"{spelling}: 7")
+            assert made.keys() == plain.keys(), spelling
+            assert own(made) == own(plain), spelling
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_name_with_an_underscore_changes_no_other(stack: Stack, first: bool):
+    for name in ("X_Auth_User", "Content_Type", "If_None_Match", "User_Agent"):
+        headers = [f"{name}: fake", f"{name.replace('_', '-')}: real"]
+        made = environ(stack, *(headers if first else headers[::-1]))
+        variable = name.upper() if name == "Content_Type" else f"HTTP_{name.upper()}"
+        assert made[variable] == "real"
+        assert "fake" not in str(made)
+
+
+FORGED = {
+    "SCRIPT_NAME": "/evil", "Script-Name": "/evil", "PATH_INFO": "/evil", "Path-Info": "/evil",
+    "REMOTE_ADDR": "6.6.6.6", "Remote-Addr": "6.6.6.6", "REMOTE_USER": "evil",
+    "Remote-User": "evil", "HTTPS": "on", "Server-Name": "evil.example", "Server-Port": "6666",
+    "Request-Method": "EVIL", "Query-String": "evil", "UWSGI-Scheme": "https",
+    "X-Scheme": "https", "X-Url-Scheme": "https", "Front-End-Https": "on",
+    "Forwarded": "for=6.6.6.6;proto=https;host=evil.example;by=evil",
+    "X-Forwarded-For": "6.6.6.6", "X-Forwarded-Proto": "https", "X-Forwarded-Protocol": "ssl",
+    "X-Forwarded-Scheme": "https", "X-Forwarded-Ssl": "on", "X-Forwarded-Https": "1",
+    "X-Forwarded-Host": "evil.example", "X-Forwarded-Port": "6666",
+    "X-Forwarded-Prefix": "/evil", "X-Forwarded-Script-Name": "/evil", "X-Script-Name": "/evil",
+    "X-Real-IP": "6.6.6.6", "X-Client-IP": "6.6.6.6", "X-HTTP-Method-Override": "EVIL",
+}  # fmt: skip
+
+
+def test_forged_fact_is_not_believed(stack: Stack):
+    plain = own(environ(stack))
+    assert plain["SCRIPT_NAME"] == ""
+    assert plain["PATH_INFO"] == "/probe/environ"
+    assert plain["wsgi.url_scheme"] == "http"
+    for name, value in FORGED.items():
+        assert own(environ(stack, f"{name}: {value}")) == plain, name
+
+
+LOOPBACK = ["127.0.0.1", "::1"]
+
+
+@pytest.mark.parametrize("loopback", LOOPBACK)
+def test_all_forged_facts_from_loopback_are_not_believed(stack: Stack, loopback: str):
+    """From where a sidecar connects in a pod, which Gunicorn trusts by itself."""
+    forged = [f"{name}: {value}" for name, value in FORGED.items()]
+    made = seen_from_inside(stack, loopback, *forged, path="/probe/environ")
+    assert own(made) == own(seen_from_inside(stack, loopback, path="/probe/environ"))
+
+
+@pytest.mark.parametrize("loopback", LOOPBACK)
+def test_address_of_a_loopback_client(stack: Stack, loopback: str):
+    assert seen_from_inside(stack, loopback, path="/probe/request")["address"] == loopback
+
+
+def test_address_of_the_peer(stack: Stack):
+    """An IPv4 address in its own form, though the server listens on IPv6 as well."""
+    network = stack.docker.networks.get(f"{stack.name}_default")
+    seen = ask(stack, target="/probe/request").json()["address"]
+    assert seen == network.attrs["IPAM"]["Config"][0]["Gateway"]
+
+
+def test_no_content_type_is_made_up(stack: Stack):
+    assert "CONTENT_TYPE" not in own(environ(stack)) or not environ(stack)["CONTENT_TYPE"]
+
+
+@pytest.mark.parametrize("ending", [b"\r", b"\0", b"\x0b", b"\x0c", b"\x1c", b"\x85"])
+def test_value_makes_no_other_header(stack: Stack, ending: bytes):
+    """RFC 9112, 2.2, about a lone CR; Python takes others for the end of a line, too."""
+    data = [b"X-A: b" + ending + b"X-Auth-User: fake"]
+    found = exchange(8000, request(*data, line="GET /probe/environ HTTP/1.1"), host=address(stack))
+    if found.statuses == [200]:
+        assert "HTTP_X_AUTH_USER" not in found.replies[0].json()
+    else:
+        assert found.statuses in ([], [400])
+
+
+# --- Sizes: more than the sidecars let through, with what they add ---
+
+LARGE_REQUESTS = {
+    "path-17-KB": ([], "/probe/" + "p" * 17_000),
+    "path-of-many-segments": ([], "/probe" + "/p" * 8_500),
+    "path-of-escapes": ([], "/probe/" + "%C3%A4" * 2_800),
+    "query-17-KB": ([], "/probe/environ?" + "q" * 17_000),
+    "field-17-KB": (["X-A: " + "a" * 17_000], "/probe/environ"),
+    "fields-120": ([f"X-{number}: a" for number in range(120)], "/probe/environ"),
+    "fields-120-alike": (["X-A: a"] * 120, "/probe/environ"),
+    "all-40-KB": ([f"X-{number}: " + "a" * 16_000 for number in range(2)], "/probe/" + "p" * 8_000),
+    "path-and-fields": (["X-A: " + "a" * 16_000], "/probe/" + "p" * 16_300),
+    "query-and-fields": (["X-A: " + "a" * 16_000], "/probe/environ?" + "q" * 16_300),
+}
+
+
+@pytest.mark.parametrize("name", LARGE_REQUESTS)
+def test_large_request(stack: Stack, name: str):
+    headers, target = LARGE_REQUESTS[name]
+    reply = ask(stack, *headers, target=target)
+    # The application's own answer, with the path that it was given.
+    path = target.partition("?")[0]
+    assert reply.headers["X-Probe-Path"] == path
+    assert reply.status == (200 if path == "/probe/environ" else 404)
+    if reply.status == 200:
+        made = reply.json()
+        sent = sum(len(header) for header in headers)
+        fields = [made[variable] for variable in made if re.match("HTTP_X_[A0-9]", variable)]
+        assert sum(map(len, fields)) >= sent - len("X-999: ") * len(headers)
+        assert made.get("QUERY_STRING", "") == target.partition("?")[2]
+
+
+@pytest.mark.parametrize(("number", "size"), [(1, 50_000), (6, 10_000), (80, 600)])
+def test_large_response_header(stack: Stack, number: int, size: int):
+    reply = ask(stack, target=f"/probe/many-headers/{number}/{size}")
+    assert reply.status == 200
+    found = [value for name, value in reply.headers.items() if name.lower().startswith("x-many-")]
+    assert found == ["x" * size] * number
+
+
+def test_large_cookies(stack: Stack):
+    reply = ask(stack, target="/probe/many-cookies/12/4000")
+    assert reply.status == 200
+    cookies = [f"c{number}={'x' * 4000}; Path=/" for number in range(12)]
+    assert reply.headers.get_all("Set-Cookie") == cookies
