@@ -113,8 +113,9 @@ def test_nothing_is_compiled_at_each_start(stack: Stack):
 def test_memory_file_systems_are_small_and_run_nothing(stack: Stack, service: str):
     mounts = [line.split() for line in run(stack, service, "cat /proc/mounts").splitlines()]
     options = {path: options.split(",") for _, path, _, options, *_ in mounts}
-    for path in (TMP, SHARED_MEMORY):
-        assert {"rw", "noexec", "nosuid", "nodev", "size=65536k"} <= set(options[path]), path
+    uploads = "131072k" if service == "proxy" else "65536k"
+    for path, size in ((TMP, uploads), (SHARED_MEMORY, "65536k")):
+        assert {"rw", "noexec", "nosuid", "nodev", f"size={size}"} <= set(options[path]), path
     assert "mode=700" in options[TMP]
 
 

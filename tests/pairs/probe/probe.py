@@ -245,22 +245,6 @@ def cookies() -> Response:
     return response
 
 
-@blueprint.get("/many-headers/<int:number>/<int:size>")
-def many_headers(number: int, size: int) -> Response:
-    """Answer with so many headers, each value of this size."""
-    return Response("many", headers={f"X-Many-{name}": "x" * size for name in range(number)})
-
-
-@blueprint.get("/many-cookies/<int:number>/<int:size>")
-def many_cookies(number: int, size: int) -> Response:
-    """Set so many cookies, each value of this size."""
-    response = Response("many")
-    for name in range(number):
-        # Werkzeug's own set_cookie() warns where a browser may ignore one.
-        response.headers.add("Set-Cookie", f"c{name}={'x' * size}; Path=/")
-    return response
-
-
 @blueprint.get("/long-header/<int:size>")
 def long_header(size: int) -> Response:
     """Answer with a header of this size."""
