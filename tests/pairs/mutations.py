@@ -237,6 +237,31 @@ MUTATIONS = [
         "server_tokens off;",
         "server_tokens off; underscores_in_headers on;",
     ),
+    # Standalone servers
+    Mutation(
+        "standalone",
+        "gunicorn-nginx",
+        "server/start.py",
+        '"[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"',
+        '"0.0.0.0"',
+    ),
+    Mutation("standalone", "gunicorn-nginx", "server/gunicorn.conf.py", 'forwarder_headers = ""'),
+    Mutation(
+        "standalone", "gevent-nginx", "server/gunicorn.conf.py", "message.MAX_REQUEST_LINE = "
+    ),
+    Mutation(
+        "standalone", "uwsgi-nginx", "server/application.py", 'environ["wsgi.url_scheme"] = "http"'
+    ),
+    Mutation("standalone", "hypercorn-nginx", SERVE, 'if b"_" not in header[0]'),
+    Mutation("standalone", "eventlet-nginx", SERVE, 'del environ["CONTENT_TYPE"]', "pass"),
+    Mutation("standalone", "eventlet-nginx", SERVE, "raise HeaderLineTooLong", "pass"),
+    Mutation(
+        "standalone",
+        "mod_wsgi-nginx",
+        "server/httpd.conf",
+        'WSGIScriptAliasMatch "(?s)^/.*"',
+        "WSGIScriptAlias /",
+    ),
     # Static files
     Mutation("static", "gunicorn-nginx", NGINX, "gzip_static on;"),
     Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),

@@ -148,15 +148,23 @@ def test_no_content_type_is_made_up(stack: Stack):
     assert "CONTENT_TYPE" not in own(environ(stack)) or not environ(stack)["CONTENT_TYPE"]
 
 
-@pytest.mark.parametrize("ending", [b"\r", b"\0", b"\x0b", b"\x0c", b"\x1c", b"\x85"])
-def test_value_makes_no_other_header(stack: Stack, ending: bytes):
-    """RFC 9112, 2.2, about a lone CR; Python takes others for the end of a line, too."""
-    data = [b"X-A: b" + ending + b"X-Auth-User: fake"]
-    found = exchange(8000, request(*data, line="GET /probe/environ HTTP/1.1"), host=address(stack))
-    if found.statuses == [200]:
-        assert "HTTP_X_AUTH_USER" not in found.replies[0].json()
-    else:
-        assert found.statuses in ([], [400])
+def test_control_character_in_a_value_is_refused(stack: Stack):
+    """RFC 9110, 5.5; a lone CR would begin another header for Python's parser (RFC 9112, 2.2)."""
+    for code in (*range(9), *range(11, 32), 127):
+        data = request(
+            "Connection: close",
+            b"X-A: b%cX-Auth-User: fake" % code,
+            line="GET /probe/environ HTTP/1.1",
+        )
+        found = exchange(8000, data, host=address(stack))
+        assert found.statuses in ([400], []), code
+
+
+@pytest.mark.parametrize("separator", [b"\x85", b"\xc2\x85", b"\xe2\x80\xa8"], ids=repr)
+def test_value_makes_no_other_header(stack: Stack, separator: bytes):
+    """For Python's text, these end a line too."""
+    made = environ(stack, b"X-A: b" + separator + b"X-Auth-User: fake")
+    assert "HTTP_X_AUTH_USER" not in made
 
 
 # --- Sizes: more than the sidecars let through, with what they add ---
@@ -191,16 +199,17 @@ def test_large_request(stack: Stack, name: str):
         assert made.get("QUERY_STRING", "") == target.partition("?")[2]
 
 
-@pytest.mark.parametrize(("number", "size"), [(1, 50_000), (6, 10_000), (80, 600)])
-def test_large_response_header(stack: Stack, number: int, size: int):
+def test_large_response_header(stack: Stack):
+    reply = ask(stack, target="/probe/long-header/60000")
+    assert reply.status == 200
+    assert reply.headers["X-Long"] == "x" * 60_000
+
+
+@pytest.mark.parametrize(("number", "size"), [(12, 4_500), (80, 600)])
+def test_large_response_headers(stack: Stack, number: int, size: int):
+    """Cookies of some KB among them."""
     reply = ask(stack, target=f"/probe/many-headers/{number}/{size}")
     assert reply.status == 200
-    found = [value for name, value in reply.headers.items() if name.lower().startswith("x-many-")]
-    assert found == ["x" * size] * number
-
-
-def test_large_cookies(stack: Stack):
-    reply = ask(stack, target="/probe/many-cookies/12/4000")
-    assert reply.status == 200
-    cookies = [f"c{number}={'x' * 4000}; Path=/" for number in range(12)]
-    assert reply.headers.get_all("Set-Cookie") == cookies
+    # Servers may change the order of headers that have different names.
+    found = sorted(value for value in reply.headers.values() if value.endswith("x" * size))
+    assert found == sorted(f"c{place}=" + "x" * size for place in range(number))
