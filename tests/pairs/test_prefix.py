@@ -145,11 +145,15 @@ def test_static_files_below_the_own_prefix(prefixed: Stack, prefix: str):
         assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
 
 
-def test_who_goes_around_the_balancer_is_not_believed(prefixed: Stack):
+# nginx reads the result of its own check and the client's text as one string.
+@pytest.mark.parametrize(
+    "address", ["203.0.113.9", "1203.0.113.9", "1, 203.0.113.9", "on203.0.113.9"]
+)
+def test_who_goes_around_the_balancer_is_not_believed(prefixed: Stack, address: str):
     """The peer is in none of TRUSTED_NETWORKS."""
     seen, request_id = told(
         prefixed,
-        CLIENT,
+        f"X-Forwarded-For: {address}",
         "X-Forwarded-Proto: https",
         "X-Forwarded-Prefix: /evil",
         "X-Request-ID: evil",
