@@ -58,9 +58,10 @@ def mark_branches(tree: nodes.Template) -> set[str]:
 
     for number, node in enumerate(tree.find_all((nodes.If, nodes.For)), start=1):
         name = f"{type(node).__name__} {number} in line {node.lineno}"
-        # A loop's "else" is what runs without any items.
         mark(node.body, f"<{name}, taken>")
-        mark(node.else_, f"<{name}, not taken>")
+        # A loop may have items always: it is no condition.
+        if isinstance(node, nodes.If):
+            mark(node.else_, f"<{name}, not taken>")
     assert not any(tree.find_all(nodes.CondExpr)), "write {% if %}: its branches can be followed"
     return marks
 
