@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 NGINX = "proxy/etc/nginx/templates/nginx.conf.template"
 HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
+LUA = "proxy/usr/local/apache2/conf/requests.lua"
 SERVE = "server/serve.py"
 
 
@@ -46,6 +47,28 @@ MUTATIONS = [
     Mutation(
         "connections", "gunicorn-apache", HTTPD, "MaxKeepAliveRequests 0", "MaxKeepAliveRequests 1"
     ),
+    # The time that a client's text takes
+    Mutation(
+        "cost",
+        "gunicorn-nginx",
+        NGINX,
+        r"(?=[\da-fA-F]{0,4}:)[\da-fA-F:.]{2,45}+",
+        r"[\da-fA-F:.]*:[\da-fA-F:.]*",
+    ),
+    Mutation(
+        "cost",
+        "gunicorn-apache",
+        HTTPD,
+        r"(?=[\da-fA-F]{0,4}:)[\da-fA-F:.]{2,45}+",
+        r"[\da-fA-F:.]*:[\da-fA-F:.]*",
+    ),
+    Mutation(
+        "cost",
+        "gunicorn-apache",
+        HTTPD,
+        'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
+        r'RequestHeader edit* Connection "(?<![^,\s])(?!close|keep-alive)[^,\s]+" "x" early',
+    ),
     # Errors
     Mutation("errors", "gunicorn-nginx", NGINX, "internal;"),
     Mutation("errors", "gunicorn-nginx", NGINX, "server_tokens off;"),
@@ -68,8 +91,11 @@ MUTATIONS = [
         HTTPD,
         'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
     ),
-    Mutation("forwarding", "uwsgi-apache", HTTPD, "Use NoLookAlike X Forwarded For"),
-    Mutation("forwarding", "gunicorn-apache", HTTPD, "${TRUSTED_PROXIES} -gt 0 && "),
+    Mutation("forwarding", "uwsgi-apache", LUA, "r.headers_in[name] = nil"),
+    Mutation(
+        "forwarding", "gunicorn-apache", HTTPD, 'RequestHeader edit X-Forwarded-For "$" "," early'
+    ),
+    Mutation("forwarding", "gunicorn-apache", HTTPD, "RewriteCond %{ENV:trusts_ids} 1\n"),
     # Hardening
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "read_only: true"),
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "cap_drop: [ALL]"),
@@ -79,13 +105,13 @@ MUTATIONS = [
         "hardening", "gunicorn-apache", "Dockerfile", "RUN pip uninstall", "RUN true pip uninstall"
     ),
     # Headers
-    Mutation("headers", "gunicorn-nginx", NGINX, "nosniff always;", "nosniff;"),
+    Mutation("headers", "gunicorn-nginx", NGINX, "_type_options always;", "_type_options;"),
     Mutation("headers", "waitress-nginx", NGINX, "max_headers 100;"),
     Mutation(
         "headers",
         "uwsgi-apache",
         HTTPD,
-        "LimitRequestFieldSize 16384",
+        "LimitRequestFieldSize 16381",
         "LimitRequestFieldSize 65536",
     ),
     # Idle connections
@@ -100,11 +126,39 @@ MUTATIONS = [
         "header_read_timeout=75_000",
         "header_read_timeout=30_000",
     ),
+    # Limits
+    Mutation(
+        "limits",
+        "gunicorn-nginx",
+        NGINX,
+        "large_client_header_buffers 4 16k;",
+        "large_client_header_buffers 4 24k;",
+    ),
+    Mutation("limits", "gunicorn-nginx", NGINX, "if ($header_too_long) {", "if ($http_x_none) {"),
+    Mutation("limits", "gunicorn-nginx", NGINX, "proxy_buffer_size 64k;"),
+    Mutation(
+        "limits",
+        "gunicorn-apache",
+        HTTPD,
+        "LuaQuickHandler /usr/local/apache2/conf/requests.lua check",
+    ),
+    Mutation(
+        "limits", "gunicorn-apache", HTTPD, "LimitRequestLine 16381", "LimitRequestLine 24000"
+    ),
+    Mutation("limits", "gunicorn-apache", HTTPD, " responsefieldsize=65536"),
     # Load balancers in front
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXIES}}$", "{1}$"),
-    Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d+)?", r"\]?"),
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d{1,5})?", r"\]?"),
     Mutation("load_balancer", "gunicorn-apache", HTTPD, "RemoteIPHeader X-Forwarded-For"),
-    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*){${TRUSTED_PROXIES}}$", ",$"),
+    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*+){${TRUSTED_PROXIES}}$", ",$"),
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, "${NGINX_TRUSTED_NETWORKS}"),
+    Mutation(
+        "load_balancer",
+        "gunicorn-apache",
+        HTTPD,
+        "\"reqenv('forwarded') == '1' && req_novary('X-Forwarded-Proto')",
+        "\"req_novary('X-Forwarded-Proto')",
+    ),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "$http_x_request_id", ""),
     # Logs
     Mutation("logs", "gunicorn-nginx", NGINX, '"uri":"$printable_uri"', '"uri":"$request_uri"'),
@@ -114,6 +168,7 @@ MUTATIONS = [
     Mutation("logs", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),
     # Malformed requests
     Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
+    Mutation("malformed", "gunicorn-nginx", NGINX, '"~[^ -~]|', '"~'),
     Mutation(
         "malformed",
         "gunicorn-apache",
@@ -140,7 +195,23 @@ MUTATIONS = [
         "paths", "gunicorn-apache", HTTPD, "AllowEncodedSlashes NoDecode", "AllowEncodedSlashes Off"
     ),
     Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon retry", "/ retry"),
-    Mutation("paths", "gunicorn-nginx", NGINX, "proxy_pass http://app;", "proxy_pass http://app/;"),
+    Mutation("paths", "gunicorn-nginx", NGINX, "http://app$application_uri;", "http://app$uri;"),
+    # Prefixes
+    Mutation(
+        "prefix", "gunicorn-nginx", NGINX, "X-Forwarded-Prefix $prefix;", 'X-Forwarded-Prefix "";'
+    ),
+    Mutation("prefix", "gunicorn-nginx", NGINX, "$application_uri;", "$request_uri;"),
+    Mutation("prefix", "gunicorn-nginx", NGINX, "${NGINX_TRUSTED_NETWORKS}", "default 1;"),
+    Mutation("prefix", "gunicorn-nginx", NGINX, '"~^on." 1;', '"~." 1;'),
+    Mutation(
+        "prefix",
+        "gunicorn-apache",
+        HTTPD,
+        "RemoteIPInternalProxy ${TRUSTED_NETWORKS}",
+        "RemoteIPInternalProxy 0.0.0.0/1 128.0.0.0/1",
+    ),
+    Mutation("prefix", "gunicorn-apache", HTTPD, "RequestHeader unset X-Forwarded-Prefix\n"),
+    Mutation("prefix", "gunicorn-apache", HTTPD, "    Alias ${URL_PREFIX}/static/ /srv/static/\n"),
     # The project's own tests
     Mutation(
         "project",
@@ -229,7 +300,7 @@ MUTATIONS = [
     Mutation("shutdown", "uwsgi-nginx", "server/uwsgi.ini", "hook-pre-app = unix_signal:1 _exit"),
     # Smuggling
     Mutation("smuggling", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=501,L]"),
-    Mutation("smuggling", "uwsgi-apache", HTTPD, "RequestHeader unset Content_Length early"),
+    Mutation("smuggling", "uwsgi-apache", LUA, "r.headers_in[name] = nil"),
     Mutation(
         "smuggling",
         "uwsgi-nginx",

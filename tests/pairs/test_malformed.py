@@ -91,6 +91,9 @@ REQUEST_LINES = [
         "tab-for-space": f"GET\t{FIRST}\tHTTP/1.1",
         "space-in-target": f"GET {FIRST} x HTTP/1.1",
         "text-behind-version": f"{LINE} x",
+        "control-character-in-query": f"GET {FIRST}?\x01 HTTP/1.1",
+        "DEL-in-query": f"GET {FIRST}?\x7f HTTP/1.1",
+        "umlaut-in-query": f"GET {FIRST}?\xe4 HTTP/1.1",
         "star": "GET * HTTP/1.1",
     }.items()
 ] + [
@@ -98,11 +101,8 @@ REQUEST_LINES = [
     for id, line in {
         "two-spaces": f"GET  {FIRST} HTTP/1.1",
         "space-behind-version": f"{LINE} ",
-        "control-character-in-query": f"GET {FIRST}?\x01 HTTP/1.1",
-        "DEL-in-query": f"GET {FIRST}?\x7f HTTP/1.1",
         "fragment": f"GET {FIRST}?a#b HTTP/1.1",
         "quote-and-brackets-in-query": f'GET {FIRST}?"<>{{}}|^` HTTP/1.1',
-        "umlaut-in-query": f"GET {FIRST}?\xe4 HTTP/1.1",
     }.items()
 ]
 
