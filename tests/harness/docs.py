@@ -4,12 +4,13 @@ Cog (https://cog.readthedocs.io/) prints what a page's marks ask for, a function
 between them. `make docs` renews all of it, and makes a page for a server or proxy that has none.
 """
 
+import ast
 import json
 import re
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from textwrap import dedent
@@ -18,6 +19,7 @@ from typing import Any, NamedTuple
 from cogapp import Cog
 
 from tests.bench import page as performance
+from tests.pairs import test_limits
 
 from . import conformance
 from .settings import defaults, explained, read_names, readers
@@ -218,6 +220,105 @@ def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
     }
     rows = ([pair, *(find(measured[str(pair)]) for find in columns.values())] for pair in pairs)
     return FIGURES.format(docs=docs) + table(["pair", *columns], rows)
+
+
+# --- What the page about security shows ---
+
+
+def only(pattern: str, text: str, where: object) -> str:
+    """Return what the group of a pattern matches, the same wherever it does."""
+    found = set(re.findall(pattern, text, re.MULTILINE))
+    if len(found) != 1:
+        raise ValueError(f"{where} has {found or 'nothing'} for {pattern}")
+    return found.pop()
+
+
+def line_of(choice: Choice, beginning: str) -> str:
+    """Return the line of a proxy's configuration that begins so, as code."""
+    text = "\n".join(file.read_text(encoding="utf-8") for file in choice.files().values())
+    return code([only(rf"^\s*({re.escape(beginning)}.*?)(?: \{{| then|;)?$", text, choice.name)])
+
+
+def directives(head: str, rows: dict[str, dict[str, list[str] | str]]) -> str:
+    """Return a table of the lines that a proxy's configuration has for each of some subjects.
+
+    They are given by their beginnings; text in the place of a list stands as it is.
+    """
+    cells = (
+        [
+            subject,
+            *(
+                own
+                if isinstance(own := lines[choice.name], str)
+                else "<br>".join(line_of(choice, beginning) for beginning in own)
+                for choice in of_kind("proxies")
+            ),
+        ]
+        for subject, lines in rows.items()
+    )
+    return table([head, *(choice.entry["title"] for choice in of_kind("proxies"))], cells)
+
+
+def tested_limits(meanings: dict[str, str]) -> str:
+    """Return the table of a request's limits, by the values that test_limits.py tests."""
+    (mark,) = test_limits.test_limit_of_a_request.pytestmark
+    tested = {make.__name__: (most, refusal) for make, most, refusal in mark.args[1]}
+    if meanings.keys() != tested.keys():
+        raise ValueError(f"meanings for {list(meanings)}, tests of {list(tested)}")
+    rows = (
+        [meaning, f"{tested[name][0]:,}", tested[name][1]] for name, meaning in meanings.items()
+    )
+    return table(["", "most", "status beyond it"], rows)
+
+
+def headers_sent(**patterns: Callable[[str], str]) -> str:
+    """Return the table of the security headers: the application's values, and the proxies'.
+
+    ``patterns`` return, for each proxy, the pattern of a header's value in its configuration.
+    """
+    module = next((FOLDER / "src").rglob("headers.py"))
+    defaults_of_application = next(
+        ast.literal_eval(node.value)
+        for node in ast.parse(module.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "DEFAULTS"
+    )
+    rows = []
+    for name, value in defaults_of_application.items():
+        found = set()
+        for choice in of_kind("proxies"):
+            text = "\n".join(file.read_text(encoding="utf-8") for file in choice.files().values())
+            found.add(only(patterns[choice.name](name), text, choice.name))
+        (of_proxies,) = found
+        rows.append(
+            [f"`{name}`", f"`{value}`", "the same" if value in found else f"`{of_proxies}`"]
+        )
+    return table(["header", "application", "proxy"], rows)
+
+
+def settings_of(*names: str) -> str:
+    """Return the table of some settings: default, meaning, and the proxy that alone has one."""
+    rows: dict[str, list[str]] = {}
+    proxies = defaultdict(list)
+    for proxy in PROXIES:
+        for group in explained(project(Pair(SERVERS[0], proxy))):
+            for name, value in group.values.items():
+                rows[name] = [f"`{name}`", f"`{value}`" if value else "none", group.meaning]
+                proxies[name].append(FACTS["_proxies"][proxy]["title"])
+    for name, row in rows.items():
+        if len(proxies[name]) < len(PROXIES):
+            row[2] = f"{', '.join(proxies[name])} alone: {row[2]}"
+    return table(["setting", "default", "meaning"], (rows[name] for name in names))
+
+
+def tested(*paths: str) -> str:
+    """Return a list of files or folders of tests, each with the first line of its docstring."""
+    lines = []
+    for path in (ROOT / "tests" / name for name in paths):
+        file = path / "__init__.py" if path.is_dir() else path
+        if file.is_file() and (text := ast.get_docstring(ast.parse(file.read_text("utf-8")))):
+            name = path.relative_to(ROOT).as_posix()
+            lines.append(f"- [{name}](../{name}): {text.splitlines()[0]}")
+    return "\n".join(lines)
 
 
 # --- A page about one ---

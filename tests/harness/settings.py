@@ -12,11 +12,11 @@ READS = {
     # Not what a request brings: that is an "environ" too.
     ".py": re.compile(
         r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )"""
-        r"""["'](?!CONTENT_TYPE|PATH_INFO|REMOTE_ADDR)([A-Z_]+)["']"""
+        r"""["'](?!CONTENT_TYPE|PATH_INFO|REMOTE_ADDR)([A-Z][A-Z0-9_]+)["']"""
     ),
-    ".ini": re.compile(r"(?:\$\(|-env = )([A-Z_]+)"),
+    ".ini": re.compile(r"(?:\$\(|-env = )([A-Z][A-Z0-9_]+)"),
 }
-READS_LIKE_COMPOSE = re.compile(r"\$\{([A-Z_]+)")
+READS_LIKE_COMPOSE = re.compile(r"\$\{([A-Z][A-Z0-9_]+)")
 # How a file gives one its default: compose.yaml, the Dockerfile, start.py, and config.py.
 DEFAULTS = [
     re.compile(r"\$\{([A-Z_]+):-([^}]*)\}"),
