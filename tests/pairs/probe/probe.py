@@ -251,16 +251,6 @@ def long_header(size: int) -> Response:
     return Response("long header", headers={"X-Long": "x" * size})
 
 
-@blueprint.get("/many-headers/<int:count>/<int:size>")
-def many_headers(count: int, size: int) -> Response:
-    """Answer with so many headers of this size; the first few are cookies."""
-    response = Response("many headers")
-    for number in range(count):
-        name = "Set-Cookie" if number < 8 else f"X-Long-{number}"
-        response.headers.add(name, f"c{number}=" + "x" * size)
-    return response
-
-
 class MishandledError(Exception):
     """Has a handler that fails too."""
 
