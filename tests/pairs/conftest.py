@@ -1,7 +1,6 @@
 """Each pair is generated, built and started once; its tests ask it through the proxy."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +8,9 @@ import pytest
 
 from tests.harness.idle import watch_idle_connection
 from tests.harness.stack import Stack, run_stack
-from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, generate, known_limits
-from tests.pairs.mutations import MUTATIONS
+from tests.harness.template import PAIRS, Pair, known_limits
+from tests.pairs.project import PACKAGE, PROBE, make_project
 
-PACKAGE = "probed"
-PROBE = Path(__file__).parent / "probe"
 LATE = ["disruptive", "patient"]
 
 
@@ -54,27 +51,8 @@ def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The pair's project, generated alone in a folder; with some more static files."""
-    project = generate(
-        tmp_path_factory.mktemp(str(pair)),
-        project_slug=f"pair-{pair}".replace("_", "-"),
-        package_name=PACKAGE,
-        wsgi_server=pair.server,
-        proxy=pair.proxy,
-        python_version=python_version(pair),
-    )
-    shutil.copytree(PROBE / "static", project / "src" / PACKAGE / "static", dirs_exist_ok=True)
-    if (number := request.config.getoption("mutation")) is not None:
-        broken = MUTATIONS[number]
-        file = project / broken.file
-        text = file.read_text(encoding="utf-8")
-        assert broken.old in text
-        file.write_text(text.replace(broken.old, broken.new), encoding="utf-8")
-    return project
-
-
-def python_version(pair: Pair) -> str:
-    """Spread the Python versions over the proxies, so that every server runs on each of them."""
-    return PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)]
+    into = tmp_path_factory.mktemp(str(pair))
+    return make_project(pair, into, request.config.getoption("mutation"))
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,1 @@
+"""All pairs side by side: the same requests to each, and what differs between them."""

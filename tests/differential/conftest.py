@@ -1,0 +1,52 @@
+"""The pairs run side by side once, in one process, and are sent the whole corpus at once."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.template import PAIRS, Pair
+from tests.pairs.mutations import MUTATIONS
+
+from .case import corpus
+from .compare import Difference, compare
+from .fleet import Fleet, run_fleet
+
+
+def chosen(config: pytest.Config) -> tuple[list[Pair], tuple[str, int] | None]:
+    """Return the pairs to compare, and the one that is broken.
+
+    With --pair they are that pair, and those that share its server or its default proxy: what a
+    mutation changes in one of them shows against the others.
+    """
+    names = config.getoption("pair")
+    if not names:
+        return list(PAIRS), None
+    number = config.getoption("mutation")
+    if number is None:
+        return [pair for pair in PAIRS if str(pair) in names], None
+    (broken,) = [pair for pair in PAIRS if str(pair) == MUTATIONS[number].pair]
+    neighbours = [pair for pair in PAIRS if pair.proxy == broken.proxy and pair != broken][:2]
+    others = [pair for pair in PAIRS if pair.server == broken.server and pair != broken]
+    return [broken, *neighbours, *others], (str(broken), number)
+
+
+@pytest.fixture(scope="session")
+def fleet(
+    request: pytest.FixtureRequest, engine: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    pairs, mutation = chosen(request.config)
+    if len(pairs) < 2:
+        pytest.skip("one pair alone differs from none")
+    with run_fleet(pairs, tmp_path_factory.mktemp("differential"), mutation=mutation) as fleet:
+        yield fleet
+
+
+@pytest.fixture(scope="session")
+def differences(fleet: Fleet) -> dict[str, list[Difference]]:
+    """All differences that the corpus shows, by the name of the case."""
+    cases = corpus()
+    found = fleet.run_all(cases)
+    return {
+        case.name: compare(case, observations)
+        for case, observations in zip(cases, found, strict=True)
+    }

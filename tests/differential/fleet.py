@@ -1,0 +1,203 @@
+"""All pairs side by side, each with the recording application, and what they make of cases."""
+
+import json
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import docker
+import requests
+
+from tests.harness.stack import Stack, run_stack
+from tests.harness.template import Pair
+from tests.pairs.project import PACKAGE, make_project
+
+from .case import Case
+from .observe import Observation, parse_log
+from .wire import converse
+
+APPLICATION = Path(__file__).parent / "app"
+# Small, so that cases around the limit of a body are cheap. Short: some cases wait for it.
+SETTINGS = {"MAX_CONTENT_LENGTH": "65536", "REQUEST_TIMEOUT": "5"}
+# Two cores start no more at a time any faster.
+AT_A_TIME = 2
+
+Started = TypeVar("Started")
+
+
+@dataclass
+class Member:
+    """One pair, and what its application and its proxy wrote."""
+
+    stack: Stack
+    client: str = ""
+    port: int = 0
+    # Where the part of the record begins that was not read yet.
+    place: int = 0
+    log: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arrived: threading.Condition = field(default_factory=threading.Condition)
+
+    def __post_init__(self) -> None:
+        network = self.stack.docker.networks.get(f"{self.stack.name}_default")
+        self.client = network.attrs["IPAM"]["Config"][0]["Gateway"]
+        self.port = self.stack.port
+        self.stack.docker.close()
+        threading.Thread(target=self.follow_log, daemon=True).start()
+
+    @property
+    def name(self) -> str:
+        """The pair's name."""
+        return str(self.stack.pair)
+
+    def follow_log(self) -> None:
+        """Keep the lines of the proxy's log by their request's id, until its container is gone."""
+        client = docker.from_env(timeout=None)
+        try:
+            (found,) = client.containers.list(filters={"label": self.stack.labels("proxy")})
+            rest = b""
+            for part in found.logs(stream=True, follow=True, tail=0):
+                *lines, rest = (rest + part).split(b"\n")
+                with self.arrived:
+                    for entry in filter(None, map(parse_log, lines)):
+                        self.log[entry["request_id"]] = entry
+                    self.arrived.notify_all()
+        except (docker.errors.DockerException, requests.RequestException, OSError):
+            pass  # the stack was stopped
+        finally:
+            client.close()
+
+    def run(self, case: Case) -> Observation:
+        """Send a case; return what came of it, but for the log, which comes later."""
+        conversation = converse(self.port, case)
+        return Observation(conversation, self.read_record(), client=self.client)
+
+    def read_record(self) -> list[dict[str, str]]:
+        """Return what the application recorded since this was last called.
+
+        A record is written before the response, so nothing is to be waited for.
+        """
+        file = self.stack.folder / "seen" / "requests.jsonl"
+        if not file.exists():
+            return []
+        with file.open("rb") as record:
+            record.seek(self.place)
+            text = record.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self.place += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def add_log(self, observations: Sequence[Observation], timeout: float = 2) -> None:
+        """Wait for the proxy's lines about the responses, and add them.
+
+        Some responses have no line, so after that time nothing more is waited for.
+        """
+        wanted = {each for observation in observations for each in observation.ids}
+        with self.arrived:
+            self.arrived.wait_for(lambda: wanted <= self.log.keys(), timeout)
+            for observation in observations:
+                observation.logged = [
+                    self.log[each] for each in observation.ids if each in self.log
+                ]
+
+
+@dataclass
+class Fleet:
+    """The running pairs."""
+
+    members: list[Member]
+    pool: ThreadPoolExecutor
+    sent: int = 0
+
+    def run(self, case: Case, *, with_log: bool = False) -> dict[str, Observation]:
+        """Send a case to all pairs at once."""
+
+        def one(member: Member) -> tuple[str, Observation]:
+            observation = member.run(case)
+            if with_log:
+                member.add_log([observation])
+            return member.name, observation
+
+        self.sent += len(self.members)
+        return dict(self.pool.map(one, self.members))
+
+    def run_all(self, cases: Sequence[Case]) -> list[dict[str, Observation]]:
+        """Send many cases to each pair, one after the other, without waiting for other pairs."""
+
+        def all_of_them(member: Member) -> tuple[str, list[Observation]]:
+            found = [member.run(case) for case in cases]
+            member.add_log(found)
+            return member.name, found
+
+        self.sent += len(self.members) * len(cases)
+        by_pair = dict(self.pool.map(all_of_them, self.members))
+        return [
+            {name: found[number] for name, found in by_pair.items()} for number in range(len(cases))
+        ]
+
+    def evidence(self, pairs: Iterable[str]) -> str:
+        """Return logs and the proxy's configuration of the first of these pairs."""
+        first = next(iter(pairs))
+        (member,) = [member for member in self.members if member.name == first]
+        return f"=== {first}\n{member.stack.evidence()}"
+
+
+@contextmanager
+def side_by_side(
+    make: Sequence[Callable[[], AbstractContextManager[Started]]], at_a_time: int
+) -> Iterator[list[Started]]:
+    """Enter many contexts, a few at a time; leave all that were entered, whatever happens."""
+    entered: list[AbstractContextManager[Started]] = []
+
+    def enter(one: Callable[[], AbstractContextManager[Started]]) -> Started:
+        context = one()
+        value = context.__enter__()
+        entered.append(context)
+        return value
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        futures = [pool.submit(enter, one) for one in make]
+        try:
+            yield [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+            list(pool.map(lambda context: context.__exit__(None, None, None), entered))
+
+
+@contextmanager
+def run_fleet(
+    pairs: Sequence[Pair], folder: Path, *, mutation: tuple[str, int] | None = None
+) -> Iterator[Fleet]:
+    """Generate, build and start these pairs, and stop them at the end.
+
+    ``mutation``: the pair to break, and in which way.
+    """
+    os.environ.update(RECORDING_APPLICATION=str(APPLICATION), PACKAGE=PACKAGE)
+
+    def start(pair: Pair, project: Path) -> AbstractContextManager[Stack]:
+        name = f"differential-{project.name}-{os.getpid()}"
+        return run_stack(pair, project, name, APPLICATION / "compose.yaml")
+
+    makers = []
+    # One after the other: Cookiecutter changes the working directory.
+    for pair in pairs:
+        broken = mutation[1] if mutation and mutation[0] == str(pair) else None
+        project = make_project(pair, folder / str(pair), broken)
+        # Written by the container's user.
+        (project / "seen").mkdir()
+        (project / "seen").chmod(0o777)
+        lines = [f"{name}={value}\n" for name, value in SETTINGS.items()]
+        (project / ".env").write_text("".join(lines), encoding="utf-8")
+        makers.append(partial(start, pair, project))
+    with (
+        side_by_side(makers, AT_A_TIME) as stacks,
+        ThreadPoolExecutor(len(stacks)) as pool,
+    ):
+        yield Fleet([Member(stack) for stack in stacks], pool)

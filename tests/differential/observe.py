@@ -1,0 +1,161 @@
+"""What a pair made of a case, without what must differ: times, ids, addresses."""
+
+import fnmatch
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from .wire import Conversation, Reply
+
+# Keys of the environ that are not compared, each with the reason. All others are.
+NOT_COMPARED = {
+    "wsgi.*": "PEP 3333 lets servers choose these; wsgi.url_scheme is compared below",
+    "gunicorn.*": "the server's own",
+    "uwsgi.*": "the server's own",
+    "mod_wsgi.*": "the server's own",
+    "waitress.*": "the server's own",
+    "eventlet.*": "the server's own",
+    "headers_raw": "eventlet's own",
+    "granian.*": "the server's own",
+    "hypercorn.*": "the server's own",
+    "werkzeug.*": "the application's own",
+    "apache.*": "mod_wsgi's own",
+    "REQUEST_URI": "no key of PEP 3333; the application must not depend on it",
+    "RAW_URI": "no key of PEP 3333, Gunicorn's name of REQUEST_URI",
+    "SERVER_SOFTWARE": "names the server",
+    "SERVER_NAME": "PEP 3333: HTTP_HOST, where it is there, takes its place",
+    "SERVER_PORT": "the same",
+    "REMOTE_ADDR": "the proxy's address, which the engine chooses; flask.remote_addr is compared",
+    "REMOTE_HOST": "no key of PEP 3333: the proxy's address again",
+    "REMOTE_PORT": "no key of PEP 3333: the proxy's port",
+    "GATEWAY_INTERFACE": "CGI's, no key of PEP 3333",
+    "REQUEST_SCHEME": "CGI of httpd (mod_wsgi): wsgi.url_scheme",
+    "CONTEXT_*": "CGI of httpd (mod_wsgi)",
+    "DOCUMENT_ROOT": "CGI of httpd (mod_wsgi) and uWSGI",
+    "SCRIPT_FILENAME": "CGI of httpd (mod_wsgi)",
+    "PATH_TRANSLATED": "CGI of httpd (mod_wsgi)",
+    "SERVER_ADDR": "CGI of httpd (mod_wsgi)",
+    "SERVER_ADMIN": "CGI of httpd (mod_wsgi)",
+    "SERVER_SIGNATURE": "CGI of httpd (mod_wsgi)",
+    "PATH": "CGI of httpd (mod_wsgi): the process's own",
+    "HTTP_CONNECTION": "about the connection between proxy and server (RFC 9110, 7.6.1)",
+}
+# PEP 3333: these may be empty or missing.
+MAY_BE_MISSING = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
+
+# Response fields whose values cannot be the same.
+ANY_VALUE = {
+    "date": "the time",
+    "x-request-id": "each request's own",
+    "server": "names the proxy",
+    "etag": "opaque (RFC 9110, 8.8.3); static files' are made from their time, in each image",
+    "last-modified": "static files' time is that of the build",
+}
+# Not compared at all: they say how this one connection goes on, which "outcome" has.
+HOP_BY_HOP = ("connection", "keep-alive")
+
+# What stands in the proxies' own pages, and in those of Apache that mod_wsgi's server makes.
+OWN_PAGES = (b"<center>nginx</center>", b"<!DOCTYPE HTML PUBLIC ", b"Please try again later")
+
+
+@dataclass
+class Observation:
+    """What the client got, what the application saw, what the proxy logged."""
+
+    conversation: Conversation
+    seen: list[dict[str, str]] = field(default_factory=list)
+    logged: list[dict[str, Any]] = field(default_factory=list)
+    # The client's address as the stack's network has it.
+    client: str = ""
+
+    @property
+    def ids(self) -> list[str]:
+        """The request ids of the responses."""
+        return [value for reply in self.conversation.replies for value in reply.values(ID)]
+
+    @property
+    def outcome(self) -> str:
+        """What became of the requests, in one line: the rest is compared where that is the same."""
+        parts = [f"{reply.status} {source(reply)}" for reply in self.conversation.replies]
+        if self.conversation.rest:
+            parts.append("garbage")
+        unanswered = [
+            record for record in self.seen if record.get("HTTP_X_REQUEST_ID") not in self.ids
+        ]
+        if unanswered:
+            parts.append(f"{len(unanswered)} seen by the application without a response")
+        return f"{', '.join(parts) or 'no response'}, {self.conversation.ended}"
+
+    def aspects(self, *, with_log: bool = True) -> dict[str, str]:
+        """Return all else by its name, as text that can be compared between pairs."""
+        found: dict[str, list[str]] = {}
+
+        def add(name: str, value: str) -> None:
+            if self.client:
+                value = value.replace(self.client, "CLIENT")
+            found.setdefault(name, []).append(value)
+
+        for number, reply in enumerate(self.conversation.replies, 1):
+            add("reply.version", reply.version)
+            add("reply.framing", reply.framing + ("" if reply.whole else ", cut off"))
+            boundary = boundary_of(reply)
+            if source(reply) != "page":
+                add("reply.body", reply.body.decode("latin-1").replace(boundary, "BOUNDARY"))
+            for name, value in sorted((name.lower(), value) for name, value in reply.fields):
+                if name in HOP_BY_HOP or (source(reply) == "page" and name in OF_A_PAGE):
+                    continue
+                if boundary != NONE and name == "content-length":
+                    value = "any"  # a boundary may have any length
+                value = "any" if name in ANY_VALUE else value.replace(boundary, "BOUNDARY")
+                add(f"reply.field.{name}", f"{number}: {value}")
+        for number, record in enumerate(self.seen, 1):
+            for name, value in sorted(record.items()):
+                if name == "HTTP_X_REQUEST_ID":
+                    value = "any"
+                if compared(name) and (value or name not in MAY_BE_MISSING):
+                    add(f"app.{name}", f"{number}: {value}")
+        if with_log:
+            for number, entry in enumerate(self.logged, 1):
+                for name in ("client", "method", "uri", "status"):
+                    add(f"log.{name}", f"{number}: {entry.get(name)}")
+        return {name: "\n".join(values) for name, values in found.items()}
+
+
+ID = "X-Request-ID"
+# A text that is in no response.
+NONE = "\0no boundary\0"
+# A proxy's own page is its own; what must be the same is that it is one.
+OF_A_PAGE = ("content-type", "content-length", "transfer-encoding", "etag", "last-modified", "vary")
+
+
+def boundary_of(reply: Reply) -> str:
+    """Return what separates the parts of a response with several ranges, which is random."""
+    (kind,) = reply.values("Content-Type")[:1] or [""]
+    return kind.partition("boundary=")[2].strip('"') or NONE
+
+
+def compared(name: str) -> bool:
+    """Say whether a key of the environ is compared."""
+    if name == "wsgi.url_scheme":
+        return True
+    return not any(fnmatch.fnmatchcase(name, pattern) for pattern in NOT_COMPARED)
+
+
+def source(reply: Reply) -> str:
+    """Say who responded: the application, a proxy with a page for an error, or it with a file."""
+    if reply.values("X-Recorded"):
+        return "application"
+    if reply.status < 400:
+        return "proxy"
+    if not reply.body or any(mark in reply.body for mark in OWN_PAGES):
+        return "page"
+    return "server"
+
+
+def parse_log(line: bytes) -> dict[str, Any] | None:
+    """Return a line of the proxy's access log, None where it is something else."""
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) and "request_id" in entry else None

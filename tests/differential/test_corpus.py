@@ -1,0 +1,33 @@
+"""The pairs treat every request of the corpus alike, but for what accepted.toml explains."""
+
+import pytest
+
+from .case import Case, corpus
+from .compare import Accepted, Difference, accepted, report, short, unexplained
+from .fleet import Fleet
+
+# Logs and configurations are long: they are shown for the first differences only.
+SHOWN_WITH_EVIDENCE = 2
+shown: set[object] = set()
+
+
+@pytest.mark.parametrize("case", corpus(), ids=str)
+def test_request(fleet: Fleet, differences: dict[str, list[Difference]], case: Case):
+    left = unexplained(differences[case.name], accepted())
+    if not left:
+        return
+    text = report(left)
+    if len(shown) < SHOWN_WITH_EVIDENCE and left[0].cause not in shown:
+        shown.add(left[0].cause)
+        text += "\n" + "\n".join(fleet.evidence(pairs) for _, pairs in left[0].sides[:2])
+    pytest.fail(text, pytrace=False)
+
+
+@pytest.mark.parametrize("entry", accepted(), ids=str)
+def test_accepted_difference_still_occurs(
+    request: pytest.FixtureRequest, differences: dict[str, list[Difference]], entry: Accepted
+):
+    """One that is gone leaves accepted.toml, which would hide its return."""
+    if request.config.getoption("pair"):
+        pytest.skip(f"{short(request.config.getoption('pair'))} alone need not show it")
+    assert any(entry.occurs_in(each) for found in differences.values() for each in found)

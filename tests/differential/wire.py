@@ -1,0 +1,141 @@
+"""Sends bytes, and reads the responses as strictly as they are framed."""
+
+import re
+import socket
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from .case import CANARY, Case
+
+# How a connection ended: by the proxy itself, after the client had ended its side, or not at all.
+CLOSED, CLOSED_AFTER_CLIENT, OPEN = "closed", "waits for the client", "stays open"
+
+
+@dataclass
+class Reply:
+    """One response as it came."""
+
+    version: str
+    status: int
+    fields: list[tuple[str, str]]
+    # "length", "chunked", "close", or "none" where there cannot be a body.
+    framing: str
+    body: bytes
+    # Whether the body's end was seen.
+    whole: bool
+
+    def values(self, name: str) -> list[str]:
+        """Return the values of all fields of a name."""
+        return [value for each, value in self.fields if each.lower() == name.lower()]
+
+
+@dataclass
+class Conversation:
+    """All that came back on one connection."""
+
+    replies: list[Reply] = field(default_factory=list)
+    # What came after the last response and is none.
+    rest: bytes = b""
+    ended: str = CLOSED
+
+
+class MalformedError(Exception):
+    """What came is not a response."""
+
+
+def converse(port: int, case: Case, wait: float = 4) -> Conversation:
+    """Send a case with the canary behind it; return what comes until the other side closes.
+
+    Where nothing comes for ``wait`` seconds the sending half is closed, and after as long again
+    the rest.
+    """
+    raw, ended = talk(port, case.data + CANARY, half_close=case.half_close, wait=wait)
+    found = Conversation(ended=ended)
+    while raw:
+        try:
+            reply, raw = next_reply(raw, case.method(len(found.replies)))
+        except MalformedError:
+            found.rest = raw
+            break
+        found.replies.append(reply)
+    return found
+
+
+def talk(port: int, data: bytes, *, half_close: bool, wait: float) -> tuple[bytes, str]:
+    """Return all that comes back, and how the connection ended."""
+    received = bytearray()
+    ended = CLOSED
+    with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
+        # A request may be refused before it was sent whole: the response says why.
+        with suppress(OSError):
+            connection.sendall(data)
+            if half_close:
+                connection.shutdown(socket.SHUT_WR)
+        while True:
+            try:
+                part = connection.recv(65536)
+            except TimeoutError:
+                if ended != CLOSED or half_close:
+                    return bytes(received), OPEN
+                ended = CLOSED_AFTER_CLIENT
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_WR)
+                continue
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                return bytes(received), ended
+            received += part
+
+
+def next_reply(raw: bytes, method: str) -> tuple[Reply, bytes]:
+    """Return the first response and what follows it. Raises MalformedError if there is none."""
+    head, end, rest = raw.partition(b"\r\n\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
+    found = re.fullmatch(r"(HTTP/1\.[01]) (\d{3})(?: [\t -~]*)?", line)
+    if not end or not found:
+        raise MalformedError(line)
+    fields = []
+    for each in lines:
+        name, colon, value = each.partition(":")
+        if not colon or not re.fullmatch(r"[\w!#$%&'*+.^`|~-]+", name):
+            raise MalformedError(each)
+        fields.append((name, value.strip(" \t")))
+    reply = Reply(found[1], int(found[2]), fields, "none", b"", whole=True)
+    if method == "HEAD" or reply.status < 200 or reply.status in (204, 304):
+        return reply, rest
+    codings, lengths = reply.values("Transfer-Encoding"), reply.values("Content-Length")
+    if codings:
+        reply.framing = "chunked" if not lengths else "chunked and length"
+        reply.body, reply.whole, rest = dechunk(rest)
+    elif lengths:
+        reply.framing = "length"
+        size = int(lengths[0])
+        reply.body, rest = rest[:size], rest[size:]
+        reply.whole = len(reply.body) == size
+    else:
+        reply.framing, reply.body, rest = "close", rest, b""
+    return reply, rest
+
+
+def chunks(raw: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield each chunk's data and where the next begins, the last and empty one too."""
+    place = 0
+    while found := re.compile(rb"([0-9a-fA-F]+)[^\r\n]*\r\n").match(raw, place):
+        start, size = found.end(), int(found[1], 16)
+        if raw[start + size : start + size + 2] != b"\r\n":
+            return
+        place = start + size + 2
+        yield raw[start : start + size], place
+        if size == 0:
+            return
+
+
+def dechunk(raw: bytes) -> tuple[bytes, bool, bytes]:
+    """Return a chunked body's data, whether its end was there, and what follows."""
+    body, place, data = b"", 0, b"x"
+    for data, place in chunks(raw):  # noqa: B007 (the last one is looked at below)
+        body += data
+    whole = data == b""
+    return body, whole, raw[place:] if whole else b""
