@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from random import Random
 
 from tests.harness.stack import prepare_engine
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS
@@ -12,11 +13,13 @@ from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS
 from .case import corpus
 from .compare import accepted, compare, report, unexplained
 from .fleet import Fleet, run_fleet
+from .search import Search
 
 
 def run_corpus(fleet: Fleet) -> int:
     """Send the corpus; print what is unexplained, and return how many causes that has."""
     cases = corpus()
+    began = time.monotonic()
     found = fleet.run_all(cases)
     entries = accepted()
     left = [
@@ -24,14 +27,28 @@ def run_corpus(fleet: Fleet) -> int:
         for case, observations in zip(cases, found, strict=True)
         for difference in unexplained(compare(case, observations), entries)
     ]
+    took = time.monotonic() - began
     print(report(left))
-    return len({difference.cause for difference in left})
+    causes = len({difference.cause for difference in left})
+    print(f"\n{fleet.sent} connections in {took:.0f} s; {causes} unexplained causes")
+    return causes
+
+
+def run_search(fleet: Fleet, seconds: int, seed: int) -> int:
+    """Search; print what was found, and return how many that is."""
+    print(f"seed {seed}", file=sys.stderr)
+    search = Search(fleet, accepted(), time.monotonic() + seconds)
+    search.run(Random(seed))  # noqa: S311 (it chooses requests, no secrets)
+    print(report(search.found))
+    print(f"\n{search.summary()}")
+    return len(search.found)
 
 
 def main() -> int:
     """Read the command line, start the pairs, and compare them."""
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
     parser.add_argument("--seconds", type=int, default=600, help="how long to search")
+    parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9, help="of the search")
     parser.add_argument("--corpus", action="store_true", help="send the corpus instead")
     parser.add_argument(
         "--pair", action="append", choices=[str(pair) for pair in PAIRS], help="may be repeated"
@@ -42,11 +59,11 @@ def main() -> int:
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, run_fleet(pairs, Path(folder)) as fleet:
         print(f"started {len(pairs)} pairs in {time.monotonic() - began:.0f} s", file=sys.stderr)
-        began = time.monotonic()
-        causes = run_corpus(fleet)
-        took = time.monotonic() - began
-        print(f"{fleet.sent} sent in {took:.0f} s; {causes} unexplained causes", file=sys.stderr)
-    return 1 if causes else 0
+        if chosen.corpus:
+            left = run_corpus(fleet)
+        else:
+            left = run_search(fleet, chosen.seconds, chosen.seed)
+    return 1 if left else 0
 
 
 if __name__ == "__main__":

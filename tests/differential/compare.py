@@ -3,7 +3,7 @@
 import fnmatch
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from .case import Case
 from .observe import Observation
 
 ACCEPTED = Path(__file__).parent / "accepted.toml"
+# Their values are causes of their own; of other aspects, any value will do.
+DECISIVE = ("outcome", "connection")
 NAMES = [str(pair) for pair in PAIRS]
 
 
@@ -26,12 +28,12 @@ class Difference:
     sides: tuple[tuple[str, tuple[str, ...]], ...]
 
     @property
-    def cause(self) -> tuple[str, frozenset[tuple[frozenset[str], str]]]:
+    def cause(self) -> tuple[str, ...]:
         """What groups differences: the aspect, and who agrees with whom; of outcomes, on what."""
-        outcome = self.aspect == "outcome"
-        return self.aspect, frozenset(
-            (frozenset(pairs), value if outcome else "") for value, pairs in self.sides
+        values = (
+            [value for value, _ in self.sides] if self.aspect in ("outcome", "connection") else []
         )
+        return (self.aspect, *shape([pairs for _, pairs in self.sides]), *values)
 
     def __str__(self) -> str:
         lines = [f"{self.aspect} of {self.case.name}:"]
@@ -126,6 +128,19 @@ def unexplained(differences: Iterable[Difference], entries: list[Accepted]) -> l
         if any(len(each) > 1 for each in values.values()):
             found.append(difference)
     return found
+
+
+def shape(sides: Sequence[Sequence[str]]) -> str:
+    """Describe who agrees with whom, alike for all pairs and for a part of them.
+
+    Where the proxy alone or the server alone decides, it is which of them do not follow the most.
+    """
+    of = {str(pair): pair for pair in PAIRS}
+    for kind in ("proxy", "server"):
+        groups = [sorted({getattr(of[name], kind) for name in side}) for side in sides]
+        if sum(map(len, groups)) == len({each for names in groups for each in names}):
+            return kind if kind == "proxy" else " | ".join(map(" ".join, groups[1:]))
+    return " | ".join(short(side) for side in sides[1:])
 
 
 def short(pairs: Iterable[str]) -> str:

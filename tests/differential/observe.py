@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ NOT_COMPARED = {
     "waitress.*": "the server's own",
     "eventlet.*": "the server's own",
     "headers_raw": "eventlet's own",
+    "RAW_PATH_INFO": "eventlet's own",
     "granian.*": "the server's own",
     "hypercorn.*": "the server's own",
     "werkzeug.*": "the application's own",
@@ -38,6 +40,7 @@ NOT_COMPARED = {
     "SERVER_ADMIN": "CGI of httpd (mod_wsgi)",
     "SERVER_SIGNATURE": "CGI of httpd (mod_wsgi)",
     "PATH": "CGI of httpd (mod_wsgi): the process's own",
+    "REDIRECT_*": "CGI of httpd (mod_wsgi): a second, internal request is seen as such",
     "HTTP_CONNECTION": "about the connection between proxy and server (RFC 9110, 7.6.1)",
 }
 # PEP 3333: these may be empty or missing.
@@ -51,7 +54,9 @@ ANY_VALUE = {
     "etag": "opaque (RFC 9110, 8.8.3); static files' are made from their time, in each image",
     "last-modified": "static files' time is that of the build",
 }
-# Not compared at all: they say how this one connection goes on, which "outcome" has.
+# Lists whose order means nothing (RFC 9110, 10.2.1 and 12.5.5).
+UNORDERED = ("allow", "vary")
+# Not compared at all: they say how this one connection goes on, which "connection" has.
 HOP_BY_HOP = ("connection", "keep-alive")
 
 # What stands in the proxies' own pages, and in those of Apache that mod_wsgi's server makes.
@@ -69,56 +74,78 @@ class Observation:
     client: str = ""
 
     @property
+    def replies(self) -> list[Reply]:
+        """The responses to the case's own requests."""
+        return [reply for reply in self.conversation.replies if not is_canary(reply)]
+
+    @property
     def ids(self) -> list[str]:
-        """The request ids of the responses."""
-        return [value for reply in self.conversation.replies for value in reply.values(ID)]
+        """The request ids of those."""
+        return [value for reply in self.replies for value in reply.values(ID)]
 
     @property
     def outcome(self) -> str:
         """What became of the requests, in one line: the rest is compared where that is the same."""
-        parts = [f"{reply.status} {source(reply)}" for reply in self.conversation.replies]
+        parts = [f"{reply.status} {source(reply)}" for reply in self.replies]
         if self.conversation.rest:
             parts.append("garbage")
-        unanswered = [
-            record for record in self.seen if record.get("HTTP_X_REQUEST_ID") not in self.ids
-        ]
+        ids = {value for reply in self.conversation.replies for value in reply.values(ID)}
+        unanswered = [each for each in self.seen if each.get("HTTP_X_REQUEST_ID") not in ids]
         if unanswered:
             parts.append(f"{len(unanswered)} seen by the application without a response")
-        return f"{', '.join(parts) or 'no response'}, {self.conversation.ended}"
+        return ", ".join(parts) or "no response"
+
+    @property
+    def connection(self) -> str:
+        """What became of the connection: the canary behind the case was served, or it was not."""
+        served = len(self.replies) < len(self.conversation.replies)
+        return "goes on" if served else self.conversation.ended
 
     def aspects(self, *, with_log: bool = True) -> dict[str, str]:
         """Return all else by its name, as text that can be compared between pairs."""
-        found: dict[str, list[str]] = {}
+        found: dict[str, list[str]] = {"connection": [self.connection]}
 
         def add(name: str, value: str) -> None:
             if self.client:
                 value = value.replace(self.client, "CLIENT")
             found.setdefault(name, []).append(value)
 
-        for number, reply in enumerate(self.conversation.replies, 1):
-            add("reply.version", reply.version)
-            add("reply.framing", reply.framing + ("" if reply.whole else ", cut off"))
-            boundary = boundary_of(reply)
-            if source(reply) != "page":
-                add("reply.body", reply.body.decode("latin-1").replace(boundary, "BOUNDARY"))
-            for name, value in sorted((name.lower(), value) for name, value in reply.fields):
-                if name in HOP_BY_HOP or (source(reply) == "page" and name in OF_A_PAGE):
-                    continue
-                if boundary != NONE and name == "content-length":
-                    value = "any"  # a boundary may have any length
-                value = "any" if name in ANY_VALUE else value.replace(boundary, "BOUNDARY")
-                add(f"reply.field.{name}", f"{number}: {value}")
-        for number, record in enumerate(self.seen, 1):
+        for number, reply in enumerate(self.replies, 1):
+            for name, value in aspects_of_reply(reply):
+                add(f"reply.{name}", f"{number}: {value}")
+        seen = [record for record in self.seen if record.get("PATH_INFO") != "/canary"]
+        for number, record in enumerate(seen, 1):
             for name, value in sorted(record.items()):
-                if name == "HTTP_X_REQUEST_ID":
-                    value = "any"
                 if compared(name) and (value or name not in MAY_BE_MISSING):
-                    add(f"app.{name}", f"{number}: {value}")
+                    shown = "any" if name == "HTTP_X_REQUEST_ID" else value
+                    add(f"app.{name}", f"{number}: {shown}")
         if with_log:
             for number, entry in enumerate(self.logged, 1):
                 for name in ("client", "method", "uri", "status"):
                     add(f"log.{name}", f"{number}: {entry.get(name)}")
         return {name: "\n".join(values) for name, values in found.items()}
+
+
+def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
+    """Yield what of a response is compared."""
+    page, boundary = source(reply) == "page", boundary_of(reply)
+    yield "version", reply.version
+    if not page:
+        yield "framing", reply.framing + ("" if reply.whole else ", cut off")
+        yield "body", reply.body.decode("latin-1").replace(boundary, "BOUNDARY")
+    for name, value in sorted((name.lower(), value) for name, value in reply.fields):
+        if name in HOP_BY_HOP or (page and name in OF_A_PAGE):
+            continue
+        if name in ANY_VALUE or (boundary != NONE and name == "content-length"):
+            value = "any"
+        elif name in UNORDERED:
+            value = ", ".join(sorted(value.split(", ")))
+        yield f"field.{name}", value.replace(boundary, "BOUNDARY")
+
+
+def is_canary(reply: Reply) -> bool:
+    """Say whether this is the response to what was sent behind the case."""
+    return bool(reply.values("X-Recorded")) and b'"path":"/canary"' in reply.body
 
 
 ID = "X-Request-ID"
