@@ -30,10 +30,13 @@ class Difference:
     @property
     def cause(self) -> tuple[str, ...]:
         """What groups differences: the aspect, and who agrees with whom; of outcomes, on what."""
-        values = (
-            [value for value, _ in self.sides] if self.aspect in ("outcome", "connection") else []
-        )
-        return (self.aspect, *shape([pairs for _, pairs in self.sides]), *values)
+        values = [value for value, _ in self.sides] if self.aspect in DECISIVE else []
+        return (self.aspect, self.shape, *values)
+
+    @property
+    def shape(self) -> str:
+        """Who agrees with whom."""
+        return shape([pairs for _, pairs in self.sides])
 
     def __str__(self) -> str:
         lines = [f"{self.aspect} of {self.case.name}:"]

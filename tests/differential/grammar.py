@@ -319,9 +319,8 @@ def conditional(draw: DrawFn, draft: Draft) -> None:
 def encoding(draw: DrawFn, draft: Draft) -> None:
     draft.target = draw(st.sampled_from(["/static/style.css", "/respond?size=3000"]))
     parts = ["gzip", "br", "*", "identity", ";q=0", ";q=0.5", ";q=1", ", ", "GZIP", " ", "deflate"]
-    draft.lines.append(
-        "Accept-Encoding: " + "".join(draw(st.lists(st.sampled_from(words), max_size=5)))
-    )
+    value = "".join(draw(st.lists(st.sampled_from(parts), max_size=5)))
+    draft.lines.append(f"Accept-Encoding: {value}")
 
 
 # --- Responses ---

@@ -88,5 +88,5 @@ class Search:
         """Return the figures of the search."""
         return (
             f"{self.tried} cases, {self.fleet.sent} connections to pairs; {self.explained} "
-            f"accepted differences seen, {len(self.found)} new, {self.passing} not seen a second time"
+            f"accepted differences seen, {len(self.found)} new, {self.passing} gone when sent again"
         )
