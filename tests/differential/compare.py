@@ -55,14 +55,21 @@ class Accepted:
     source: str
     # A regular expression over the bytes sent; by default any request.
     request: str = ""
+    # A regular expression that each of the differing values must match as a whole.
+    values: str = ""
 
     def __str__(self) -> str:
-        return " ".join([self.aspect, *self.pairs, self.request]).strip()
+        return " ".join([self.aspect, *self.pairs, self.request, self.values]).strip()
 
     def concerns(self, difference: Difference) -> bool:
         """Say whether this is about the difference's aspect and request."""
-        return fnmatch.fnmatchcase(difference.aspect, self.aspect) and bool(
-            re.search(self.request, difference.case.data.decode("latin-1"), re.MULTILINE)
+        return (
+            fnmatch.fnmatchcase(difference.aspect, self.aspect)
+            and bool(re.search(self.request, difference.case.data.decode("latin-1"), re.MULTILINE))
+            and (
+                not self.values
+                or all(re.fullmatch(self.values, value) for value, _ in difference.sides)
+            )
         )
 
     def matches(self, pair: str) -> bool:

@@ -8,7 +8,7 @@ from tests.harness.template import PAIRS, Pair
 from tests.pairs.mutations import MUTATIONS
 
 from .case import corpus
-from .compare import Difference, compare
+from .compare import Difference, accepted, compare, unexplained
 from .fleet import Fleet, run_fleet
 
 
@@ -44,9 +44,12 @@ def fleet(
 @pytest.fixture(scope="session")
 def differences(fleet: Fleet) -> dict[str, list[Difference]]:
     """All differences that the corpus shows, by the name of the case."""
-    cases = corpus()
-    found = fleet.run_all(cases)
-    return {
-        case.name: compare(case, observations)
-        for case, observations in zip(cases, found, strict=True)
-    }
+    cases, entries = corpus(), accepted()
+    found = {}
+    for case, observations in zip(cases, fleet.run_all(cases), strict=True):
+        found[case.name] = compare(case, observations)
+        if unexplained(found[case.name], entries):
+            # Once more, by itself: a busy machine must not look like a difference.
+            again = {each.cause for each in compare(case, fleet.run(case, with_log=True))}
+            found[case.name] = [each for each in found[case.name] if each.cause in again]
+    return found

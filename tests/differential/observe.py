@@ -2,6 +2,7 @@
 
 import fnmatch
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -117,12 +118,12 @@ class Observation:
         for number, record in enumerate(seen, 1):
             for name, value in sorted(record.items()):
                 if compared(name) and (value or name not in MAY_BE_MISSING):
-                    shown = "any" if name == "HTTP_X_REQUEST_ID" else value
-                    add(f"app.{name}", f"{number}: {shown}")
+                    add(f"app.{name}", f"{number}: {comparable(name, value)}")
         if with_log:
             for number, entry in enumerate(self.logged, 1):
                 for name in ("client", "method", "uri", "status"):
-                    add(f"log.{name}", f"{number}: {entry.get(name)}")
+                    # Where the request could not be read, nginx writes nothing and httpd "-".
+                    add(f"log.{name}", f"{number}: {entry.get(name) or '-'}")
         return {name: "\n".join(values) for name, values in found.items()}
 
 
@@ -166,6 +167,16 @@ def compared(name: str) -> bool:
     if name == "wsgi.url_scheme":
         return True
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in NOT_COMPARED)
+
+
+def comparable(name: str, value: str) -> str:
+    """Return a value of the environ without what has no meaning."""
+    if name == "HTTP_X_REQUEST_ID":
+        return "any"
+    if name.startswith("HTTP_") and name != "HTTP_COOKIE":
+        # Lines of one name become one list, with or without spaces (RFC 9110, 5.3 and 5.6.1).
+        return re.sub(r"[ \t]*,[ \t]*", ", ", value).strip()
+    return value
 
 
 def source(reply: Reply) -> str:

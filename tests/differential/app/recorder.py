@@ -110,12 +110,12 @@ def respond() -> Response:
         mimetype=wanted.get("type", "text/plain"),
     )
     for field in wanted.getlist("field"):
-        name, _, value = field.partition(": ")
-        response.headers.add(name, value)
+        name, _, value = field.partition(":")
+        response.headers.add(name, value.strip())
     for number in range(int(wanted.get("fields", 0))):
         response.headers.add(f"X-Field-{number}", "x")
     if "pad" in wanted:
-        response.headers["X-Pad"] = "x" * int(wanted["pad"])
+        response.headers["X-Padding"] = "x" * int(wanted["pad"])
     if "length" in wanted:
         response.headers["Content-Length"] = wanted["length"]
     if "conditional" in wanted:
