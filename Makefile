@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # probes that measure time begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
+.PHONY: run stop test smoke differential day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -33,6 +33,13 @@ endif
 
 smoke: .venv/ready ## ask a few probes of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
+
+differential: .venv/ready ## compare all pairs with each other, alone; with SECONDS=600, search for new differences
+ifdef SECONDS
+	$(PYTHON) -m tests.differential --seconds $(SECONDS)
+else
+	$(PYTHON) -m pytest tests/differential
+endif
 
 day-two: .venv/ready ## live a project's first week, run its workflow, see what goes wrong, alone
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)

@@ -188,6 +188,21 @@ def test_new_locks_are_proposed(runner, already_open):
     assert ("pr create --head locks" in runner.read("asked")) == (already_open == "0")
 
 
+@pytest.mark.parametrize(
+    ("already_open", "asked"), [("", "issue create"), ("7", "issue comment 7")]
+)
+def test_new_differences_become_one_issue(runner, already_open, asked):
+    (runner.folder / "differences.txt").write_text("outcome of a:\n  *-nginx: 200\n" * 5000)
+    report = step_of("differential.yml", "issue")
+    done = runner.run(report, OPEN=already_open, RUN="the run", TITLE="Pairs differ")
+    assert done.returncode == 0, done.stderr
+    assert asked in runner.read("asked")
+    body = runner.read("body.md")
+    assert "the run" in body.splitlines()[0]
+    assert "      *-nginx: 200" in body
+    assert len(body) < 65536
+
+
 def test_a_release_says_what_the_changelog_says_of_it(runner):
     changelog = "# Changelog\n\n## Unreleased\n\n- c\n\n## 1.1.10\n\n- b\n\n## 1.1.1\n\n- a\n"
     (runner.folder / "checkout" / "CHANGELOG.md").write_text(changelog)

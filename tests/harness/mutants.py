@@ -27,7 +27,6 @@ SURVIVED = "**none**"
 def seen_by(number: int) -> str:
     """Break the template in one way; return the test that failed first, or SURVIVED."""
     mutation = MUTATIONS[number]
-    file = f"tests/pairs/test_{mutation.concern}.py"
     arguments = [
         "--pair",
         mutation.pair,
@@ -35,7 +34,7 @@ def seen_by(number: int) -> str:
         str(number),
         "--exitfirst",
         "--tb=line",
-        file,
+        mutation.tests,
     ]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments],

@@ -1,5 +1,8 @@
 """Ways to break the template, three or more for each concern: its tests must turn red for each.
 
+A concern is a file of this folder; "differential" is tests/differential/, which compares the broken
+pair with others.
+
 `make mutations` breaks one after the other and runs the concern's tests. One that they do not
 notice asks for a new probe.
 """
@@ -22,6 +25,13 @@ class Mutation:
     # What stands in the file, and what takes the place of each of its occurrences.
     old: str
     new: str = ""
+
+    @property
+    def tests(self) -> str:
+        """The file of tests that must see it."""
+        if self.concern == "differential":
+            return "tests/differential/test_corpus.py"
+        return f"tests/pairs/test_{self.concern}.py"
 
     def __str__(self) -> str:
         return f"{self.concern}: {self.old.strip().splitlines()[0]!r} in {self.file}"
