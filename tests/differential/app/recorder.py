@@ -38,15 +38,19 @@ class Recorder:
         environ["recorder.record"] = record
 
         def start(status: str, headers: list, *more: object) -> Callable:
+            # Before the client can get anything, so that whoever got a response finds the record.
+            self.write(record)
             # This field tells the application's responses from those of proxies and servers.
             return start_response(status, [*headers, ("X-Recorded", "1")], *more)
 
-        try:
-            return self.app(environ, start)
-        finally:
-            file = os.open(SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-            os.write(file, json.dumps(record).encode() + b"\n")
-            os.close(file)
+        return self.app(environ, start)
+
+    @staticmethod
+    def write(record: dict) -> None:
+        """Append a record to the file, whole: other processes write to it too."""
+        file = os.open(SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        os.write(file, json.dumps(record).encode() + b"\n")
+        os.close(file)
 
     @staticmethod
     def read_body(environ: dict) -> str:
