@@ -1,6 +1,7 @@
 """`make differential SECONDS=600`: search for differences between pairs that nobody knows of."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -55,6 +56,8 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     pairs = [pair for pair in PAIRS if not chosen.pair or str(pair) in chosen.pair]
+    # Ended by a signal, as a workflow's time limit does it, it removes the stacks too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     prepare_engine(PYTHON_VERSIONS, PROXIES)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder, run_fleet(pairs, Path(folder)) as fleet:

@@ -57,19 +57,24 @@ class Accepted:
     request: str = ""
     # A regular expression that each of the differing values must match as a whole.
     values: str = ""
+    # A regular expression that the values of these pairs must match as a whole.
+    theirs: str = ""
 
     def __str__(self) -> str:
-        return " ".join([self.aspect, *self.pairs, self.request, self.values]).strip()
+        return " ".join([self.aspect, *self.pairs, self.request, self.values, self.theirs]).strip()
 
     def concerns(self, difference: Difference) -> bool:
         """Say whether this is about the difference's aspect and request."""
-        return (
-            fnmatch.fnmatchcase(difference.aspect, self.aspect)
-            and bool(re.search(self.request, difference.case.data.decode("latin-1"), re.MULTILINE))
-            and (
-                not self.values
-                or all(re.fullmatch(self.values, value) for value, _ in difference.sides)
-            )
+        if not fnmatch.fnmatchcase(difference.aspect, self.aspect):
+            return False
+        if not re.search(self.request, difference.case.data.decode("latin-1"), re.MULTILINE):
+            return False
+        every = [value for value, _ in difference.sides]
+        theirs = [value for value, pairs in difference.sides if any(map(self.matches, pairs))]
+        return all(
+            not pattern or re.fullmatch(pattern, value)
+            for pattern, values in ((self.values, every), (self.theirs, theirs))
+            for value in values
         )
 
     def matches(self, pair: str) -> bool:

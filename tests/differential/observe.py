@@ -92,9 +92,14 @@ class Observation:
             parts.append("garbage")
         ids = {value for reply in self.conversation.replies for value in reply.values(ID)}
         unanswered = [each for each in self.seen if each.get("HTTP_X_REQUEST_ID") not in ids]
-        if unanswered:
-            parts.append(f"{len(unanswered)} seen by the application without a response")
+        if unanswered or len(self.own_seen) > len(self.replies):
+            parts.append(f"{len(self.own_seen)} requests at the application")
         return ", ".join(parts) or "no response"
+
+    @property
+    def own_seen(self) -> list[dict[str, str]]:
+        """What the application saw of the case's own requests."""
+        return [record for record in self.seen if record.get("PATH_INFO") != "/canary"]
 
     @property
     def connection(self) -> str:
@@ -114,8 +119,7 @@ class Observation:
         for number, reply in enumerate(self.replies, 1):
             for name, value in aspects_of_reply(reply):
                 add(f"reply.{name}", f"{number}: {value}")
-        seen = [record for record in self.seen if record.get("PATH_INFO") != "/canary"]
-        for number, record in enumerate(seen, 1):
+        for number, record in enumerate(self.own_seen, 1):
             for name, value in sorted(record.items()):
                 if compared(name) and (value or name not in MAY_BE_MISSING):
                     add(f"app.{name}", f"{number}: {comparable(name, value)}")
@@ -130,13 +134,21 @@ class Observation:
 def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
     """Yield what of a response is compared."""
     page, boundary = source(reply) == "page", boundary_of(reply)
+    # An empty body has its length where a proxy knew of it in time, and else one empty chunk.
+    empty = reply.framing != "none" and reply.whole and not reply.body
     yield "version", reply.version
     if not page:
-        yield "framing", reply.framing + ("" if reply.whole else ", cut off")
+        framing = "empty" if empty else reply.framing
+        yield "framing", framing + ("" if reply.whole else ", cut off")
         yield "body", reply.body.decode("latin-1").replace(boundary, "BOUNDARY")
-    for name, value in sorted((name.lower(), value) for name, value in reply.fields):
-        if name in HOP_BY_HOP or (page and name in OF_A_PAGE):
+    fields: dict[str, list[str]] = {}
+    for name, value in reply.fields:
+        fields.setdefault(name.lower(), []).append(value)
+    for name, values in sorted(fields.items()):
+        if name in HOP_BY_HOP or (page and name in OF_A_PAGE) or (empty and name in FRAMING):
             continue
+        # Lines of one name are one list (RFC 9110, 5.3), but for cookies (RFC 6265, 3).
+        value = "\n".join(values) if name == "set-cookie" else ", ".join(values)
         if name in ANY_VALUE or (boundary != NONE and name == "content-length"):
             value = "any"
         elif name in UNORDERED:
@@ -149,6 +161,7 @@ def is_canary(reply: Reply) -> bool:
     return bool(reply.values("X-Recorded")) and b'"path":"/canary"' in reply.body
 
 
+FRAMING = ("content-length", "transfer-encoding")
 ID = "X-Request-ID"
 # A text that is in no response.
 NONE = "\0no boundary\0"

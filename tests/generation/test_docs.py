@@ -40,6 +40,7 @@ NOT_RUN = {
     "cd my-flask-service": "the tests give the folder to each command",
     "make": "it is what the tests, or a run of everything, are started by; make knows each target",
     ".venv/bin/python -m pytest": "it is what the tests are started by",
+    ".venv/bin/python -m tests.differential": "it is what make differential runs",
 }
 # What a project's README has is run by the tests of that.
 RUN_FROM_READMES = ["docker compose up --build --wait"]
