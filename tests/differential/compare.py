@@ -59,6 +59,8 @@ class Accepted:
     values: str = ""
     # A regular expression that the values of these pairs must match as a whole.
     theirs: str = ""
+    # Whether it depends on time, so that the corpus need not show it.
+    sometimes: bool = False
 
     def __str__(self) -> str:
         return " ".join([self.aspect, *self.pairs, self.request, self.values, self.theirs]).strip()

@@ -61,7 +61,7 @@ class Member:
         try:
             (found,) = client.containers.list(filters={"label": self.stack.labels("proxy")})
             rest = b""
-            for part in found.logs(stream=True, follow=True, tail=0):
+            for part in found.logs(stream=True, follow=True):
                 *lines, rest = (rest + part).split(b"\n")
                 with self.arrived:
                     for entry in filter(None, map(parse_log, lines)):
