@@ -11,6 +11,7 @@ from tests.harness.template import PAIRS
 
 from .case import Case
 from .observe import Observation
+from .wire import CLOSED
 
 ACCEPTED = Path(__file__).parent / "accepted.toml"
 # Their values are causes of their own; of other aspects, any value will do.
@@ -109,7 +110,11 @@ def compare(
 ) -> list[Difference]:
     """Return where pairs differ: first in the outcome, then among those with the same outcome."""
     outcomes = group({pair: each.outcome for pair, each in observations.items()})
-    found = [Difference(case, "outcome", outcomes)] if len(outcomes) > 1 else []
+    found = []
+    if len(outcomes) > 1:
+        # Of several requests, those behind a closed connection are no matter of their own.
+        aspect = "connection" if is_cut_short(observations.values()) else "outcome"
+        found.append(Difference(case, aspect, outcomes))
     aspects = {pair: observations[pair].aspects(with_log=with_log) for pair in observations}
     for _, pairs in outcomes:
         for name in sorted({name for pair in pairs for name in aspects[pair]}):
@@ -117,6 +122,17 @@ def compare(
             if len(sides) > 1:
                 found.append(Difference(case, name, sides))
     return found
+
+
+def is_cut_short(observations: Iterable[Observation]) -> bool:
+    """Say whether all got the same responses, but for closed connections, which had fewer."""
+    longest = max((each.outcomes for each in observations), key=len)
+    return all(
+        each.outcomes == longest
+        or (0 < len(each.outcomes) and each.connection == CLOSED)
+        and each.outcomes == longest[: len(each.outcomes)]
+        for each in observations
+    )
 
 
 def group(values: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:

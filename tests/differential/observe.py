@@ -85,8 +85,8 @@ class Observation:
         return [value for reply in self.replies for value in reply.values(ID)]
 
     @property
-    def outcome(self) -> str:
-        """What became of the requests, in one line: the rest is compared where that is the same."""
+    def outcomes(self) -> list[str]:
+        """What became of the requests, one after the other."""
         parts = [f"{reply.status} {source(reply)}" for reply in self.replies]
         if self.conversation.rest:
             parts.append("garbage")
@@ -94,7 +94,12 @@ class Observation:
         unanswered = [each for each in self.seen if each.get("HTTP_X_REQUEST_ID") not in ids]
         if unanswered or len(self.own_seen) > len(self.replies):
             parts.append(f"{len(self.own_seen)} requests at the application")
-        return ", ".join(parts) or "no response"
+        return parts
+
+    @property
+    def outcome(self) -> str:
+        """The same in one line: the rest is compared between those where that is the same."""
+        return ", ".join(self.outcomes) or "no response"
 
     @property
     def own_seen(self) -> list[dict[str, str]]:

@@ -99,7 +99,8 @@ def respond() -> Response:
     ``length``, a Content-Length that need not be right; ``field``, "Name: value", any number of
     them; ``pad``, a field of that size; ``end=early`` raises after half of the parts.
     """
-    wanted = request.args
+    # The last one of a name wins: the generator appends.
+    wanted = dict(request.args.items(multi=True))
     size, parts = int(wanted.get("size", 5)), int(wanted.get("parts", 0))
 
     def stream() -> Iterator[bytes]:
@@ -113,7 +114,7 @@ def respond() -> Response:
         status=int(wanted.get("status", 200)),
         mimetype=wanted.get("type", "text/plain"),
     )
-    for field in wanted.getlist("field"):
+    for field in request.args.getlist("field"):
         name, _, value = field.partition(":")
         response.headers.add(name, value.strip())
     for number in range(int(wanted.get("fields", 0))):
