@@ -3,7 +3,8 @@
 import pytest
 
 from tests.harness.stack import Stack
-from tests.pairs.witness import CLOSED, FIRST, Probe, check, request
+from tests.harness.wire import exchange
+from tests.pairs.witness import CLOSED, FIRST, Probe, assert_guarded, check, request
 
 REFUSED = frozenset({400})
 EITHER = frozenset({200, 400})
@@ -231,3 +232,49 @@ def test_no_other_protocol_is_spoken(stack: Stack, probe: Probe):
 @pytest.mark.parametrize("probe", NOT_HTTP, ids=str)
 def test_what_is_not_http_is_refused(stack: Stack, probe: Probe):
     check(stack, probe)
+
+
+# --- Statuses: docs/security.md has them, under "What is refused" ---
+
+STATUSES = {
+    "bytes-in-target": (400, get(line=f"GET {FIRST}?\xe4 HTTP/1.1")),
+    "spaces": (400, get(line=f"GET  {FIRST} HTTP/1.1")),
+    "fragment": (400, get(line=f"GET {FIRST}#a HTTP/1.1")),
+    "lower-case-method": (400, get(line=f"get {FIRST} HTTP/1.1")),
+    "star": (400, get(line="OPTIONS * HTTP/1.1")),
+    "above-the-root": (400, get(line="GET /../a HTTP/1.1")),
+    "NUL": (400, get(line="GET /a%00 HTTP/1.1")),
+    "broken-escape": (400, get(line="GET /%zz HTTP/1.1")),
+    "TRACE": (405, get(line="TRACE / HTTP/1.1")),
+    "CONNECT": (405, get(line="CONNECT evil.example:443 HTTP/1.1")),
+    "version": (505, get(line=f"GET {FIRST} HTTP/3.0")),
+    "no-host": (400, get(host="")),
+    "two-hosts": (400, get("Host: localhost")),
+    "host": (400, get(host="Host: local,host")),
+    "coding-behind-chunked": (400, get("Transfer-Encoding: chunked, gzip")),
+    "coding-before-chunked": (501, get("Transfer-Encoding: gzip, chunked")),
+    "chunked-in-HTTP-1.0": (
+        400,
+        get("Transfer-Encoding: chunked", line=f"POST {FIRST} HTTP/1.0") + b"0\r\n\r\n",
+    ),
+    "length": (400, get("Content-Length: 1x")),
+    "expectation": (417, get("Expect: something")),
+    "two-authorizations": (400, get("Authorization: Basic YTpi", "Authorization: Bearer a")),
+}
+
+
+@pytest.mark.parametrize("name", STATUSES)
+def test_status_of_a_refusal(stack: Stack, name: str):
+    status, data = STATUSES[name]
+    reply = exchange(stack.port, data, wait=1).replies[0]
+    assert reply.status == status
+    assert "X-Probe-Path" not in reply.headers
+    assert_guarded(reply.headers, reply.body)
+
+
+@pytest.mark.parametrize("value", [b"a\x01b", b"a\x1bb", b"a\x7fb"])
+def test_control_character_in_a_field_is_refused(stack: Stack, value: bytes):
+    """By the proxy, or by the application (RFC 9110, 5.5)."""
+    reply = exchange(stack.port, get(b"X-A: " + value, "Connection: close"), wait=1).replies[0]
+    assert reply.status == 400
+    assert_guarded(reply.headers, reply.body)
