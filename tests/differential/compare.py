@@ -129,8 +129,10 @@ def is_cut_short(observations: Iterable[Observation]) -> bool:
     longest = max((each.outcomes for each in observations), key=len)
     return all(
         each.outcomes == longest
-        or (0 < len(each.outcomes) and each.connection == CLOSED)
-        and each.outcomes == longest[: len(each.outcomes)]
+        or (
+            (len(each.outcomes) > 0 and each.connection == CLOSED)
+            and each.outcomes == longest[: len(each.outcomes)]
+        )
         for each in observations
     )
 
