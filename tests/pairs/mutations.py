@@ -286,7 +286,9 @@ MUTATIONS = [
         '_words(environ, "TRUSTED_HOSTS") or None',
         "None",
     ),
+    Mutation("settings", "gunicorn-nginx", NGINX, "worker_processes ${NGINX_WORKERS};"),
     # Stops
+    Mutation("shutdown", "gunicorn-apache", "proxy/usr/local/bin/start-proxy", " - 9))", "))"),
     Mutation(
         "shutdown",
         "uwsgi-nginx",

@@ -4,11 +4,14 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from http.client import HTTPException
 from uuid import uuid4
 
 import pytest
 
 from tests.harness.load import Outcome, ask, load
+from tests.harness.raw import Raw
 from tests.harness.stack import Stack, wait_until
 
 pytestmark = pytest.mark.disruptive
@@ -85,3 +88,30 @@ def test_stop_while_starting(stack: Stack):
         assert container.attrs["State"]["ExitCode"] == 0, container.logs().decode()
     finally:
         container.remove(force=True)
+
+
+# What nginx waits for is any time; httpd needs ten seconds.
+GRACEFUL_TIMEOUT = 10
+
+
+def test_endless_answer_is_cut(
+    restored: Stack, monkeypatch: pytest.MonkeyPatch, record_property: Record
+):
+    """After the time that requests in flight have; behind each proxy the same, and in peace."""
+    monkeypatch.setenv("GRACEFUL_TIMEOUT", str(GRACEFUL_TIMEOUT))
+    restored.start()
+    with Raw(restored) as client:
+        client.request(f"GET /probe/endless/{uuid4().hex} HTTP/1.1")
+        response = client.begin()
+        assert response.readline() == b"data: 0\n"
+        with ThreadPoolExecutor() as pool:
+            started = time.monotonic()
+            stop = pool.submit(restored.compose, "stop")
+            with suppress(HTTPException, ConnectionResetError):
+                while response.readline():
+                    pass
+            seconds = time.monotonic() - started
+            stop.result()
+    record_property("cut_seconds", round(seconds, 1))
+    assert GRACEFUL_TIMEOUT - 1 < seconds < GRACEFUL_TIMEOUT + 3
+    assert set(exit_codes(restored).values()) == {0}
