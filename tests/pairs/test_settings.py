@@ -31,11 +31,17 @@ CHANGED = {
 }
 
 
+def cpus(stack: Stack) -> int:
+    """Return how many CPUs the proxy gets: four, or those that there are."""
+    return min(4, stack.docker.info()["NCPU"])
+
+
 @pytest.fixture(scope="module")
 def changed(stack: Stack) -> Iterator[Stack]:
     """The stack with other settings, and a fresh log."""
+    settings = CHANGED | {"PROXY_CPUS": str(cpus(stack))}
     with pytest.MonkeyPatch.context() as environ:
-        for name, value in CHANGED.items():
+        for name, value in settings.items():
             environ.setenv(name, value)
         stack.compose("up --wait --no-build --force-recreate")
         yield stack
@@ -60,6 +66,13 @@ def test_processes(changed: Stack):
     wait_until(
         lambda: len(set(ask(changed, path="/probe/processes").json()) - {1}) == workers, timeout=10
     )
+
+
+def test_the_proxy_uses_its_cpus(changed: Stack):
+    """An event loop is on one CPU at a time; httpd has processes to spare."""
+    processes = changed.container("proxy").top()["Processes"]
+    loops = len(processes) - 1
+    assert loops == cpus(changed) if changed.pair.proxy == "nginx" else loops >= cpus(changed)
 
 
 @pytest.mark.parametrize(
