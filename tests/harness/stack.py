@@ -75,6 +75,8 @@ class Stack:
     first_logs: dict[str, str] = field(default_factory=dict)
     # What became of an idle connection, once it is known: see tests/harness/idle.py.
     idle: Future[list[str]] = field(default_factory=Future)
+    # What was answered to a slow upload, likewise.
+    slow: Future[bytes] = field(default_factory=Future)
     # Where this machine reaches the ports of services, which compose may change: each request asks.
     ports: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
 

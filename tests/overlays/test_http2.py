@@ -6,6 +6,7 @@ import json
 import socket
 import ssl
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -17,6 +18,7 @@ import httpx
 import pytest
 from h2.exceptions import ProtocolError
 
+from tests.overlays.conftest import PAIRS_TRIED
 from tests.overlays.https import HttpsStack
 from tests.pairs.test_forwarding import CLAIMS
 from tests.pairs.witness import GUARDS, Witness
@@ -187,13 +189,9 @@ REQUESTS = [
 ]
 
 
-def send(
-    stack: HttpsStack, fields: list[tuple[bytes, bytes]], body: bytes | None = None
-) -> int | None:
-    """Send a request as it is, on a connection of its own; return its status, if it gets one.
-
-    Without a body it does not end: one is still to come.
-    """
+@contextmanager
+def connect(stack: HttpsStack) -> Iterator[tuple[ssl.SSLSocket, h2.connection.H2Connection]]:
+    """A connection, and what frames are made and read with."""
     context = ssl.create_default_context(cafile=stack.certificate)
     context.set_alpn_protocols(["h2"])
     config = h2.config.H2Configuration(
@@ -206,6 +204,17 @@ def send(
     ):
         assert connection.selected_alpn_protocol() == "h2"
         talk.initiate_connection()
+        yield connection, talk
+
+
+def send(
+    stack: HttpsStack, fields: list[tuple[bytes, bytes]], body: bytes | None = None
+) -> int | None:
+    """Send a request as it is, on a connection of its own; return its status, if it gets one.
+
+    Without a body it does not end: one is still to come.
+    """
+    with connect(stack) as (connection, talk):
         talk.send_headers(1, fields)
         if body is not None:
             talk.send_data(1, body, end_stream=True)
@@ -250,3 +259,22 @@ def test_what_frames_can_say_and_lines_cannot(stack: HttpsStack, probe: Fields):
         assert "6.6.6.6" not in json.dumps(got)
     else:
         assert seen == [], "what was refused reached the application"
+
+
+# httpd has no such limit.
+@pytest.mark.pairs([pair for pair in PAIRS_TRIED if pair.proxy == "nginx"])
+def test_uploads_of_one_client(stack: HttpsStack):
+    """One that does not say how long its body is counts, as in HTTP/1.1: the sixth is refused."""
+    fields = list((HEAD | {b":path": b"/probe/upload"}).items())
+    streams = range(1, 12, 2)
+    statuses = {}
+    with connect(stack) as (connection, talk):
+        for stream in streams:
+            talk.send_headers(stream, fields)
+        connection.sendall(talk.data_to_send())
+        while not statuses:
+            for event in talk.receive_data(connection.recv(65536)):
+                if isinstance(event, h2.events.ResponseReceived):
+                    statuses[event.stream_id] = int(dict(event.headers)[b":status"])
+            connection.sendall(talk.data_to_send())
+    assert statuses == {streams[-1]: 429}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.idle import watch_idle_connection
+from tests.harness.idle import watch_idle_connection, watch_slow_upload
 from tests.harness.stack import Stack, run_stack
 from tests.harness.template import PAIRS, Pair, known_limits
 from tests.pairs.project import PACKAGE, PROBE, make_project
@@ -62,8 +62,9 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
     name = f"{project.name}-{os.getpid()}"
     with (
         run_stack(pair, project, name, PROBE / "compose.yaml") as stack,
-        # It takes half a minute, so it begins at once; its test, after most others, waits for it.
+        # They take half a minute, so they begin at once; their tests, after most others, wait.
         watch_idle_connection(stack) as stack.idle,
+        watch_slow_upload(stack) as stack.slow,
     ):
         yield stack
 

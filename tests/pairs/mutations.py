@@ -49,6 +49,13 @@ MUTATIONS = [
         "while body.read(64 * 1024):",
         "while False:",
     ),
+    Mutation(
+        "bodies",
+        "gunicorn-apache",
+        HTTPD,
+        "body=15,MinRate=${MIN_UPLOAD_RATE}",
+        "body=15,MinRate=500",
+    ),
     # Connections
     Mutation(
         "connections", "gunicorn-nginx", NGINX, "keepalive_timeout 65s;", "keepalive_timeout 0;"
@@ -189,6 +196,14 @@ MUTATIONS = [
     Mutation("malformed", "gunicorn-apache", HTTPD, "RewriteRule ^ - [R=505,L]"),
     Mutation("malformed", "gunicorn-apache", HTTPD, "TraceEnable Off", "TraceEnable On"),
     # Overload
+    Mutation("overload", "gunicorn-nginx", NGINX, "limit_conn uploads ${UPLOADS_PER_CLIENT};"),
+    Mutation(
+        "overload",
+        "gunicorn-nginx",
+        NGINX,
+        "limit_conn_zone $client",
+        "limit_conn_zone $remote_addr",
+    ),
     Mutation(
         "overload", "gunicorn-nginx", NGINX, "worker_connections 4096;", "worker_connections 32;"
     ),

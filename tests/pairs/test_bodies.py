@@ -256,6 +256,12 @@ def test_eighty_unread_bodies(stack: Stack):
         assert list(pool.map(post, range(80))) == [200] * 80
 
 
+@pytest.mark.patient
+def test_slow_upload_is_ended(stack: Stack):
+    """A thousand bytes each second: there is no pause, but it would take hours."""
+    assert stack.slow.result(timeout=60).startswith(b"HTTP/1.1 408 ")
+
+
 @pytest.mark.parametrize(("parts", "status"), [(1000, 200), (1001, 413)])
 def test_parts_of_a_form(stack: Stack, parts: int, status: int):
     fields = {f"field{number}": (None, "x") for number in range(parts)}

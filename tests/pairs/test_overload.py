@@ -11,7 +11,9 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.load import ask
-from tests.harness.stack import Stack
+from tests.harness.raw import Raw
+from tests.harness.stack import Stack, wait_until
+from tests.pairs.witness import configured
 
 # They crowd idle connections out of the proxy, which another test watches.
 pytestmark = pytest.mark.disruptive
@@ -92,3 +94,84 @@ def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
     record_property("slowest_seconds", round(slowest, 3))
     assert slowest < 1
     assert endings(stack) == before
+
+
+# --- One client among others ---
+
+ONE, OTHER = "203.0.113.9", "203.0.113.10"
+# The defaults of UPLOADS_PER_CLIENT and CONNECTIONS_PER_CLIENT.
+UPLOADS, CONNECTIONS = 5, 64
+LARGE = 1_000_000
+BODIES = {
+    "length": (f"Content-Length: {LARGE}", bytes(LARGE)),
+    "chunks": ("Transfer-Encoding: chunked", b"5\r\nhello\r\n0\r\n\r\n"),
+}
+
+
+@pytest.fixture(scope="module")
+def balanced(stack: Stack) -> Iterator[Stack]:
+    """The stack behind a load balancer, whose word for the client's address is taken."""
+    with configured(stack, TRUSTED_PROXIES="1"):
+        yield stack
+
+
+@contextmanager
+def begin(stack: Stack, framing: str, address: str) -> Iterator[tuple[Raw, int]]:
+    """An upload whose body is still to come, and 100 or the status that came in its place."""
+    with Raw(stack) as client:
+        client.request(
+            "POST /probe/upload HTTP/1.1",
+            framing,
+            "Expect: 100-continue",
+            f"X-Forwarded-For: {address}",
+        )
+        status = int(client.stream.readline().split()[1])
+        if status == 100:
+            assert client.stream.readline() == b"\r\n"
+        yield client, status
+
+
+def first_word(stack: Stack, framing: str, address: str) -> int:
+    """Return what is answered to the head of an upload that then ends."""
+    with begin(stack, framing, address) as (_, status):
+        return status
+
+
+@contextmanager
+def begun(stack: Stack, framing: str, count: int) -> Iterator[list[Raw]]:
+    """So many uploads of one client that wait for their bodies."""
+    with ExitStack() as open_ones:
+        clients = []
+        for _ in range(count):
+            client, status = open_ones.enter_context(begin(stack, framing, ONE))
+            assert status == 100
+            clients.append(client)
+        yield clients
+
+
+@pytest.mark.parametrize("kind", BODIES)
+def test_uploads_of_one_client(balanced: Stack, kind: str):
+    """So many may be under way; small bodies, and other clients, are not concerned."""
+    framing, body = BODIES[kind]
+    with begun(balanced, framing, UPLOADS) as clients:
+        assert first_word(balanced, framing, ONE) == 429
+        answer = balanced.request(
+            "POST", "/probe/upload", data=bytes(LARGE - 1), headers={"X-Forwarded-For": ONE}
+        )
+        assert answer.status_code == 200
+        assert first_word(balanced, framing, OTHER) == 100
+        clients[0].send(body)
+        assert clients[0].answer().status == 200
+        wait_until(lambda: first_word(balanced, framing, ONE) == 100, timeout=5)
+
+
+def test_requests_of_one_client(balanced: Stack):
+    """So many may be in progress, and not one more; other clients do not notice."""
+
+    def status(address: str) -> int:
+        return balanced.get("/", headers={"X-Forwarded-For": address}).status_code
+
+    with begun(balanced, "Content-Length: 100", CONNECTIONS):
+        assert status(ONE) == 429
+        assert status(OTHER) == 200
+    wait_until(lambda: status(ONE) == 200, timeout=5)
