@@ -20,7 +20,8 @@ from tests.harness.template import ROOT
 from tests.harness.wire import exchange
 from tests.overlays.conftest import make_certificate
 from tests.overlays.https import HttpsStack
-from tests.pairs.witness import assert_guarded, request
+from tests.pairs.test_streaming import assert_each_event_arrives
+from tests.pairs.witness import assert_guarded, configured, request
 
 SCANNER = ROOT / "tests" / "overlays" / "scanner.txt"
 
@@ -109,6 +110,18 @@ def test_nothing_of_a_clients_trace_reaches_the_application(stack: HttpsStack):
     claims = dict.fromkeys(["traceparent", "tracestate", "baggage"], "evil")
     told = stack.get("/probe/request", headers=claims).json()
     assert "evil" not in dict(told["headers"]).values()
+
+
+@pytest.mark.parametrize("query", ["", f"?length={5 * len('data: 0' + 2 * chr(10))}"])
+def test_streamed_answers_are_not_held_back(stack: HttpsStack, query: str):
+    assert_each_event_arrives(stack, query)
+
+
+def test_strict_transport_security_can_be_turned_off(stack: HttpsStack):
+    """For what the proxy answers itself; the application has the same setting."""
+    with configured(stack, HSTS_MAX_AGE="0"):
+        for path in ("/static/style.css", "/static/nothing"):
+            assert "Strict-Transport-Security" not in stack.get(path).headers
 
 
 # --- The certificate ---
