@@ -143,6 +143,16 @@ MUTATIONS = [
         "header_read_timeout=75_000",
         "header_read_timeout=30_000",
     ),
+    # IPv6
+    Mutation(
+        "ipv6",
+        "gunicorn-nginx",
+        "server/start.py",
+        '"[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"',
+        '"0.0.0.0"',
+    ),
+    Mutation("ipv6", "gunicorn-nginx", NGINX, "${NGINX_IPV6}listen [::]:8080;"),
+    Mutation("ipv6", "gunicorn-apache", HTTPD, "Listen 8080", "Listen 0.0.0.0:8080"),
     # Limits
     Mutation(
         "limits",
