@@ -122,7 +122,22 @@ MUTATIONS = [
         "hardening", "gunicorn-apache", "Dockerfile", "RUN pip uninstall", "RUN true pip uninstall"
     ),
     # Headers
-    Mutation("headers", "gunicorn-nginx", NGINX, "_type_options always;", "_type_options;"),
+    Mutation(
+        "headers",
+        "gunicorn-nginx",
+        NGINX,
+        "$content_type_options always;",
+        "$content_type_options;",
+    ),
+    Mutation("headers", "gunicorn-nginx", NGINX, '"" DENY;', "default DENY;"),
+    Mutation("headers", "gunicorn-apache", HTTPD, "\"expr=-z resp('$name')\""),
+    Mutation(
+        "headers",
+        "gunicorn-nginx",
+        NGINX,
+        "server_tokens off;",
+        "server_tokens off; charset utf-8;",
+    ),
     Mutation("headers", "waitress-nginx", NGINX, "max_headers 100;"),
     Mutation(
         "headers",
@@ -375,6 +390,14 @@ MUTATIONS = [
     Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),
     Mutation("static", "gunicorn-apache", HTTPD, "    AllowMethods GET\n"),
     # Streaming
+    Mutation("streaming", "gunicorn-apache", HTTPD, "Header unset X-Accel-Buffering"),
+    Mutation(
+        "streaming",
+        "gunicorn-nginx",
+        "src/probed/headers.py",
+        'response.headers.setdefault("X-Accel-Buffering", "no")',
+        "pass",
+    ),
     Mutation(
         "streaming",
         "hypercorn-apache",

@@ -1,10 +1,12 @@
 """Headers: how much of them, how they come back, and what every answer has to have."""
 
+from urllib.parse import urlencode
+
 import pytest
 
 from tests.harness.stack import Stack, wait_until
 from tests.harness.wire import exchange
-from tests.pairs.witness import FIRST, Probe, assert_guarded, check, request
+from tests.pairs.witness import FIRST, GUARDS, Probe, assert_guarded, check, request
 
 TAKEN = frozenset({200})
 LINE = f"GET {FIRST} HTTP/1.1"
@@ -84,6 +86,46 @@ def test_an_applications_headers_arrive(stack: Stack):
 def test_letters_beyond_ascii_arrive(stack: Stack):
     headers = stack.get("/probe/request", headers={"X-Own": "\xe4"}).json()["headers"]
     assert dict(headers)["X-Own"] == "\xe4"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/xml", "text/xml; charset=ISO-8859-1", "text/plain", "image/svg+xml"]
+)
+def test_an_applications_content_type_arrives(stack: Stack, content_type: str):
+    """XML names its own encoding, which a charset would override."""
+    answer = stack.get("/probe/headers/200", params={"Content-Type": content_type})
+    assert answer.headers["Content-Type"] == content_type
+    assert answer.content == b"\xe4"
+
+
+# None is the default.
+OWN = {
+    "X-Frame-Options": "SAMEORIGIN",
+    "X-Content-Type-Options": "own",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "frame-ancestors 'self'",
+    "Permissions-Policy": "camera=(self)",
+    "Cross-Origin-Opener-Policy": "unsafe-none",
+    "Strict-Transport-Security": "max-age=60",
+}
+
+
+@pytest.mark.parametrize("status", [200, 404, 503])
+def test_an_applications_security_headers_win(stack: Stack, status: int):
+    """Each comes once, with the view's value."""
+    line = f"GET /probe/headers/{status}?{urlencode(OWN)} HTTP/1.1"
+    (reply,) = exchange(stack.port, request("Connection: close", line=line)).replies
+    assert reply.status == status
+    assert {name: reply.headers.get_all(name) for name in OWN} == {
+        name: [value] for name, value in OWN.items()
+    }
+
+
+def test_an_application_with_one_security_header_gets_the_others(stack: Stack):
+    line = "GET /probe/headers/200?X-Frame-Options=SAMEORIGIN HTTP/1.1"
+    (reply,) = exchange(stack.port, request("Connection: close", line=line)).replies
+    for name, value in (GUARDS | {"X-Frame-Options": "SAMEORIGIN"}).items():
+        assert reply.headers.get_all(name) == [value]
 
 
 # --- On every answer ---

@@ -77,7 +77,7 @@ def test_limit_of_a_request(stack: Stack, make: Callable[[int], bytes], most: in
         ("/probe/long-header/9000", 9_000),
         ("/probe/long-header/60000", 60_000),
         ("/probe/many-headers/4/6000", 24_000),
-        ("/probe/many-cookies/8/3800", 30_400),
+        ("/probe/many-headers/8/3800", 30_400),
         ("/probe/many-headers/70/700", 49_000),
     ],
 )

@@ -36,6 +36,8 @@ def assert_each_event_arrives(stack: Stack, query: str = "") -> None:
         client.request(f"GET /probe/stream/{name}{query} HTTP/1.1")
         response = client.begin()
         assert response.headers["Content-Type"].startswith("text/event-stream")
+        # What the application says to the proxy is none of the client's business.
+        assert response.headers["X-Accel-Buffering"] is None
         for number in range(5):
             assert read_event(response) == f"data: {number}\n".encode()
             stack.request("PUT", f"/probe/marks/{name}")

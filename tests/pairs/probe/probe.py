@@ -251,6 +251,22 @@ def long_header(size: int) -> Response:
     return Response("long header", headers={"X-Long": "x" * size})
 
 
+@blueprint.get("/many-headers/<int:count>/<int:size>")
+def many_headers(count: int, size: int) -> Response:
+    """Answer with so many headers of this size; the first few are cookies."""
+    response = Response("many headers")
+    for number in range(count):
+        name = "Set-Cookie" if number < 8 else f"X-Long-{number}"
+        response.headers.add(name, f"c{number}=" + "x" * size)
+    return response
+
+
+@blueprint.get("/headers/<int:status>")
+def headers(status: int) -> Response:
+    """Answer with the headers that the query names; the body is no UTF-8."""
+    return Response(b"\xe4", status, headers=list(request.args.items(multi=True)))
+
+
 class MishandledError(Exception):
     """Has a handler that fails too."""
 
