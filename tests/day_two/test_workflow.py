@@ -21,6 +21,8 @@ from tests.harness.workflow import jobs as workflow_jobs
 NAME = f"workflow-{os.getpid()}"
 GITHUB = {
     "github.ref": "refs/tags/v1.2.3",
+    "github.sha": "0" * 40,
+    "github.server_url": "https://github.com",
     "github.repository": f"Owner/{NAME}",
     "github.actor": "owner",
     "github.token": "none",
@@ -36,13 +38,43 @@ NOT_RUN = {
 }
 
 
-class Machine:
-    """What runs a job in a new folder, and does the work of the other actions."""
+# There is no registry, and the engine's own builder writes no OCI archives: an archive is what
+# "docker save" writes. Each name that is pushed is written down, with the image's digest.
+SKOPEO = """#!/usr/bin/env bash
+set -eu
+here=$(dirname "$0")
+archive() { docker load --quiet --input "${1#oci-archive:}" | sed -n 's/^Loaded image.*: //p'; }
+case "$*" in
+"copy oci-archive:"*" docker-archive:"*)
+    IFS=: read -r _ file name <<< "$3"
+    docker tag "$(archive "$2")" "$name"
+    docker save --output "$file" "$name" ;;
+"copy --all --preserve-digests --digestfile "*" oci-archive:"*" docker://"*)
+    digest=$(docker image inspect --format '{{.Id}}' "$(archive "$6")")
+    printf %s "$digest" > "$5"
+    echo "${7#docker://} $digest" >> "$here/pushed" ;;
+*) exit 1 ;;
+esac
+"""
 
-    def __init__(self, repository: Path, folder: Path, cleanup: ExitStack) -> None:
+
+class Machine:
+    """Runs a job in a new folder, and does the work of the other actions.
+
+    ``artifacts`` is where jobs leave files for each other.
+    """
+
+    def __init__(self, repository: Path, folder: Path, artifacts: Path, cleanup: ExitStack) -> None:
         self.repository = repository
+        self.artifacts = artifacts
         self.cleanup = cleanup
-        folder.mkdir()
+        self.temp = folder.with_name("temp")
+        self.programs = folder.with_name("programs")
+        for new in (folder, self.temp, self.programs):
+            new.mkdir()
+        skopeo = self.programs / "skopeo"
+        skopeo.write_text(SKOPEO, encoding="utf-8")
+        skopeo.chmod(0o755)
         stand_ins: dict[str, StandIn] = dict.fromkeys(NOT_RUN, lambda values: {})
         stand_ins |= {
             "actions/checkout": self.check_out,
@@ -50,9 +82,17 @@ class Machine:
             "anchore/sbom-action": self.find_image,
             "docker/metadata-action": self.name_image,
             "docker/build-push-action": self.build,
+            "actions/upload-artifact": self.upload,
+            "actions/download-artifact": self.download,
         }
-        self.runner = Runner(folder, stand_ins, GITHUB, {"COMPOSE_PROJECT_NAME": NAME})
-        cleanup.callback(self.remove_images)
+        path = f"{self.programs}:{os.environ['PATH']}"
+        self.runner = Runner(
+            folder,
+            stand_ins,
+            {**GITHUB, "runner.temp": str(self.temp)},
+            {"COMPOSE_PROJECT_NAME": NAME},
+            ["env", f"PATH={path}", f"GITHUB_STEP_SUMMARY={self.temp / 'summary'}"],
+        )
 
     def check_out(self, values: Values) -> Values:
         """Take what is committed, which the signing key is not; in an empty folder each time."""
@@ -79,22 +119,38 @@ class Machine:
         return {"tags": f"{values['images'].lower()}:{version}", "labels": f"version={version}"}
 
     def build(self, values: Values) -> Values:
-        """Build an image for this machine's processor, and push it nowhere."""
-        command = ["docker", "build", "--quiet", "--target", values["target"]]
-        command += ["--tag", values.get("tags", f"{NAME}-{values['target']}")]
-        if label := values.get("labels"):
+        """Build an image for this machine's processor, into an archive.
+
+        From the base images that the engine has: there may be no registry.
+        """
+        assert values["pull"] is True
+        kind, file = values["outputs"].split(",dest=")
+        assert kind == "type=oci"
+        name = f"{NAME}-built-{values['target']}"
+        command = ["docker", "build", "--quiet", "--target", values["target"], "--tag", name]
+        for label in values["labels"].splitlines():
             command += ["--label", label]
         if CA_BUNDLE.is_file():
             command += ["--secret", f"id=ca_bundle,src={CA_BUNDLE}"]
-        return {"digest": run([*command, values["context"]], cwd=self.runner.folder).strip()}
+        run([*command, values["context"]], cwd=self.runner.folder)
+        run(["docker", "save", "--output", file, name], cwd=self.runner.folder)
+        return {}
 
-    def remove_images(self) -> None:
-        """Remove what jobs built; compose leaves an image that no service runs from."""
-        filters = [f"--filter=reference={name}-*" for name in (NAME, f"*/*/{NAME}")]
-        # By their names: an image may have another of somebody else's.
-        list_them = ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}", *filters]
-        if names := run(list_them, cwd=self.repository).split():
-            run(["docker", "image", "rm", *names], cwd=self.repository)
+    def upload(self, values: Values) -> Values:
+        """Keep a file for other jobs."""
+        place = self.artifacts / values["name"]
+        place.mkdir(exist_ok=True)
+        shutil.copy(values["path"], place)
+        return {}
+
+    def download(self, values: Values) -> Values:
+        """Take what other jobs have kept: one artifact, or the files of several."""
+        assert values.get("merge-multiple", False) is ("pattern" in values)
+        found = list(self.artifacts.glob(values.get("pattern", values.get("name"))))
+        assert found, "the job that uploads it is one that this job needs"
+        for artifact in found:
+            shutil.copytree(artifact, values["path"], dirs_exist_ok=True)
+        return {}
 
 
 @pytest.fixture(scope="module")
@@ -108,27 +164,58 @@ def repository(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return project
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_images_left(repository: Path) -> Iterator[None]:
+    """Remove what jobs built, at the end."""
+    yield
+    # By their names: an image may have another of somebody else's.
+    list_them = ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}"]
+    if names := run([*list_them, f"--filter=reference={NAME}-*"], cwd=repository).split():
+        run(["docker", "image", "rm", *names], cwd=repository)
+
+
 @pytest.fixture(scope="module")
 def jobs(repository: Path) -> Values:
     """What the project's workflow does."""
-    (workflow,) = (repository / ".github" / "workflows").iterdir()
-    return workflow_jobs(workflow)
+    return workflow_jobs(repository / ".github" / "workflows" / "ci.yml")
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What jobs leave for each other."""
+    return tmp_path_factory.mktemp("artifacts")
 
 
 @pytest.fixture
-def machine(repository: Path, tmp_path: Path) -> Iterator[Machine]:
+def machine(repository: Path, tmp_path: Path, artifacts: Path) -> Iterator[Machine]:
     """A machine for one job."""
     with ExitStack() as cleanup:
-        yield Machine(repository, tmp_path / NAME, cleanup)
+        yield Machine(repository, tmp_path / NAME, artifacts, cleanup)
+
+
+@pytest.fixture(scope="module")
+def built(
+    repository: Path, jobs: Values, artifacts: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The images, as the job that builds them leaves them."""
+    with ExitStack() as cleanup:
+        folder = tmp_path_factory.mktemp("images") / NAME
+        machine = Machine(repository, folder, artifacts, cleanup)
+        printed = machine.runner.run_job(jobs["images"])
+        assert printed == "", "no commands, only actions"
 
 
 @pytest.fixture(scope="module")
 def paired(
-    repository: Path, jobs: Values, tmp_path_factory: pytest.TempPathFactory
+    repository: Path,
+    jobs: Values,
+    built: None,
+    artifacts: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Runner]:
-    """The machine of the job that runs the pair, when it is through: GitHub's would go then."""
+    """The machine of the job that runs the pair, after the job: GitHub's would be removed then."""
     with ExitStack() as cleanup:
-        machine = Machine(repository, tmp_path_factory.mktemp("pair") / NAME, cleanup)
+        machine = Machine(repository, tmp_path_factory.mktemp("pair") / NAME, artifacts, cleanup)
         down = ["docker", "compose", "--project-name", NAME, "down", "--volumes"]
         cleanup.callback(run, down, cwd=machine.runner.folder)
         machine.runner.run_job(jobs["pair"])
@@ -171,9 +258,16 @@ def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wr
     (paired.folder / "reported").unlink()
 
 
-@pytest.mark.parametrize("job", ["platforms", "release"])
-def test_images(jobs: Values, machine: Machine, job: str):
-    assert machine.runner.run_job(jobs[job]) == "", "no commands, only actions"
+def test_what_was_tested_is_what_is_released(jobs: Values, paired: Runner, machine: Machine):
+    machine.runner.run_job(jobs["release"])
+    pushed = (machine.programs / "pushed").read_text(encoding="utf-8").splitlines()
+    summary = (machine.temp / "summary").read_text(encoding="utf-8").splitlines()
+    for image, line, told in zip(("app", "proxy"), pushed, summary, strict=True):
+        name, digest = line.split()
+        assert name == f"ghcr.io/owner/{NAME}-{image}:1.2.3"
+        assert told == f"`ghcr.io/owner/{NAME}-{image}@{digest}`"
+        ran = ["docker", "image", "inspect", "--format", "{{.Id}}", f"{NAME}-{image}"]
+        assert run(ran, cwd=machine.runner.folder).strip() == digest
 
 
 @pytest.mark.parametrize(("version", "latest"), [("1.2.3", "true"), ("1.2.3-rc.1", "false")])
@@ -189,7 +283,10 @@ def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path
 
     The images are not built for it here: there are base images for this machine's processor alone.
     """
-    assert jobs["platforms"]["steps"][-1]["with"]["platforms"] == "linux/amd64,linux/arm64"
+    (build,) = [
+        step["with"] for step in jobs["images"]["steps"] if "target" in step.get("with", {})
+    ]
+    assert build["platforms"] == "linux/amd64,linux/arm64"
     project = generate(tmp_path, wsgi_server=server, **OPTIONS)
     # The other locks are the same with each server.
     shared = ["requirements.txt", "requirements-dev.txt"] if server == SERVERS[0] else []

@@ -62,7 +62,7 @@ def test_jobs_are_limited(path):
     assert data["concurrency"]
     for job in data["jobs"].values():
         assert job["timeout-minutes"] <= 60
-        if job.get("permissions", {}) not in ({}, {"contents": "read"}):
+        if "write" in job.get("permissions", {}).values():
             # What may write comes last, and runs nothing that could be a stranger's.
             assert "needs" in job and "pull_request" not in job["if"]
             assert not any("make " in step.get("run", "") for step in job["steps"])
@@ -97,6 +97,52 @@ def test_no_step_can_push(path):
     for step in steps(path):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
+
+
+def test_projects_build_once_and_from_the_newest_base_images():
+    """What is released is what was tested: no other job builds an image of the service."""
+    jobs = read(GENERATED / "workflows" / "ci.yml")["jobs"]
+    builds = {
+        name: step["with"]
+        for name, job in jobs.items()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("docker/build-push-action@")
+    }
+    assert list(builds) == ["images"]
+    assert builds["images"]["pull"] is True
+    commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
+    # The image of the unit tests, which is not released.
+    assert re.findall(r"docker compose .*--build.*", commands) == [
+        "docker compose run --build --rm test"
+    ]
+    assert "docker compose up --no-build" in commands
+    (push,) = [step["run"] for step in jobs["release"]["steps"] if step.get("id") == "push"]
+    assert "--preserve-digests" in push
+
+
+@pytest.mark.parametrize("name", ["ci.yml", "scan.yml"])
+def test_projects_without_changes_are_checked_every_week(name):
+    (schedule,) = read(GENERATED / "workflows" / name)[True]["schedule"]
+    minute, hour, day, month, weekday = schedule["cron"].split()
+    assert (day, month) == ("*", "*")
+    assert minute.isdigit() and hour.isdigit() and weekday.isdigit()
+
+
+def test_the_newest_release_is_scanned(runner):
+    """Its images, by their names; nothing where there is no release."""
+    (find,) = [
+        step["run"]
+        for step in steps(GENERATED / "workflows" / "scan.yml")
+        if step.get("id") == "newest"
+    ]
+    told = {"GITHUB_REPOSITORY": "Owner/Name", "IMAGE": "app"}
+    nothing = runner.run(find, **told)
+    assert nothing.returncode == 0 and "no release" in nothing.stdout
+    assert runner.read("output") == ""
+    tag = "git tag v1.9.0 && git tag v1.10.0 && git tag v1.11.0-rc.1 && git tag other"
+    assert runner.run(tag).returncode == 0
+    assert runner.run(find, **told).returncode == 0
+    assert runner.read("output") == "image=ghcr.io/owner/name-app:1.10.0\n"
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)

@@ -136,10 +136,15 @@ class Runner:
             try:
                 if "run" in step:
                     own = environment | resolve_all(step.get("env", {}), known)
+                    output = Path(f"{self.folder}.output")
+                    output.unlink(missing_ok=True)
+                    own["GITHUB_OUTPUT"] = str(output)
                     printed += self._run(resolve(step["run"], known), own)
-                    continue
-                action, _, _ = step["uses"].partition("@")
-                outputs = self.stand_ins[action](resolve_all(step.get("with", {}), known))
+                    lines = output.read_text(encoding="utf-8") if output.exists() else ""
+                    outputs = dict(line.split("=", 1) for line in lines.splitlines())
+                else:
+                    action, _, _ = step["uses"].partition("@")
+                    outputs = self.stand_ins[action](resolve_all(step.get("with", {}), known))
                 for name, value in outputs.items():
                     known[f"steps.{step.get('id')}.outputs.{name}"] = value
             except AssertionError as error:

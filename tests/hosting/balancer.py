@@ -30,6 +30,9 @@ http {
     client_body_temp_path /tmp/body;
     proxy_temp_path /tmp/proxy;
     client_max_body_size 0;
+    # As an Application Load Balancer does by default, it passes on names that are no usual ones.
+    underscores_in_headers on;
+    ignore_invalid_headers off;
     map $http_x_forwarded_for $balancer_kept {
         "" "";
         default "$http_x_forwarded_for, ";
@@ -45,6 +48,8 @@ http {
             proxy_set_header X-Forwarded-For "FORWARDED_FOR";
             # Clients reach it by HTTPS, which ends here.
             proxy_set_header X-Forwarded-Proto https;
+            # It may authenticate users.
+            proxy_set_header X-Auth-User real;
             proxy_request_buffering off;
             proxy_buffering off;
             proxy_read_timeout 70s;

@@ -49,6 +49,12 @@ class Built:
     app: str
     proxy: str
 
+    @property
+    def key(self) -> str:
+        """The signing key: the first line of its file."""
+        file = self.project / "secrets" / "secret_key"
+        return file.read_text(encoding="utf-8").splitlines()[0]
+
 
 @pytest.fixture(scope="session")
 def pair(request: pytest.FixtureRequest) -> Pair:
@@ -74,6 +80,9 @@ def built(engine: None, pair: Pair, tmp_path_factory: pytest.TempPathFactory) ->
         python_version=PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)],
         deploy_to="all",
     )
+    # A former key stands below it, as after a change of the key.
+    with (project / "secrets" / "secret_key").open("a", encoding="utf-8") as file:
+        file.write("a-former-key\n")
     run(["docker", "compose", "build"], cwd=project)
     yield Built(pair, project, app=f"{slug}-app", proxy=f"{slug}-proxy")
     run(["docker", "compose", "down", "--rmi", "local"], cwd=project)

@@ -6,7 +6,10 @@ The application has the probe's views (tests/pairs/probe), and a balancer stands
 import hashlib
 import os
 
+import pytest
 import requests
+
+from tests.harness.template import FACTS
 
 CLAIMS = {
     "X-Forwarded-For": "6.6.6.6",
@@ -16,6 +19,34 @@ CLAIMS = {
     "X-Forwarded-Prefix": "/evil",
     "X-Real-IP": "6.6.6.6",
     "Forwarded": "for=6.6.6.6;host=evil.example",
+}
+# Other spellings of headers that a front end or a proxy sets, or that become WSGI variables.
+SPELLINGS = (
+    "X_Auth_User",
+    "X-Auth_User",
+    "x_auth_user",
+    "X_Forwarded_For",
+    "X_Forwarded_Proto",
+    "X_Forwarded_Host",
+    "X_Forwarded_Prefix",
+    "X_Request_ID",
+    "X_Real_IP",
+    "Script_Name",
+    "SCRIPT_NAME",
+    "Path_Info",
+    "Remote_Addr",
+    "Remote_User",
+    "Content_Type",
+    "Content_Length",
+    "Transfer_Encoding",
+    "If_None_Match",
+)
+# What no platform's front end sets, so that it is the client's own.
+TRACE = {
+    "X-Request-ID": "chosen-by-the-client",
+    "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+    "tracestate": "chosen=by-the-client",
+    "baggage": "chosen=by-the-client",
 }
 
 
@@ -34,6 +65,39 @@ def check_client_and_address(url: str) -> None:
         assert told["root"] == "https://service.example/", told
     redirect = get(f"{url}/probe/redirect/address", headers={"Host": "service.example"} | CLAIMS)
     assert redirect.headers["Location"] == "https://service.example/probe/request"
+
+
+def check_https(url: str) -> None:
+    """The client came by HTTPS, so that its browser is told to stay with it."""
+    answer = get(f"{url}/probe/request", headers={"Host": "service.example"})
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+
+
+def check_spellings(url: str) -> None:
+    """No other spelling of a header stands for it, or reaches the application at all."""
+    reached = {}
+    for name in SPELLINGS:
+        for headers in ({name: "6.6.6.6"}, {"X-Filler": "1", name: "6.6.6.6"}):
+            answer = get(f"{url}/probe/request", headers={"Host": "service.example"} | headers)
+            if answer.status_code != 200:
+                reached[name] = answer.status_code
+                continue
+            told = answer.json()
+            seen = {header: value for header, value in told["headers"] if "6.6.6.6" in value}
+            right = told["address"] == answer.headers["X-Balancer-Client"]
+            right &= told["root"] == "https://service.example/"
+            right &= dict(told["headers"]).get("X-Auth-User") == "real"
+            if seen or not right:
+                reached[name] = seen or told
+    assert reached == {}, "names that reached the application"
+
+
+def check_trace(url: str) -> None:
+    """Nobody chooses the id of a request in the logs, or continues a trace, from outside."""
+    answer = get(f"{url}/probe/request", headers=TRACE)
+    told = {name.lower(): value for name, value in answer.json()["headers"]}
+    assert {name for name in TRACE if told.get(name.lower()) == TRACE[name]} == set()
+    assert answer.headers.get("X-Request-ID") != TRACE["X-Request-ID"]
 
 
 def check_health(url: str) -> None:
@@ -76,16 +140,36 @@ def check_answers(url: str) -> None:
     assert len(get(f"{url}/probe/download/32").content) == 32 * 65536
 
 
-CHECKS = (
-    check_client_and_address,
-    check_health,
-    check_static_files,
-    check_bodies,
-    check_answers,
-)
+# What a load balancer in front says, and what must not pass for it.
+BEHIND_A_BALANCER = (check_client_and_address, check_https, check_spellings)
+ANYWHERE = (check_trace, check_health, check_static_files, check_bodies, check_answers)
+CHECKS = (*BEHIND_A_BALANCER, *ANYWHERE)
 
 
 def check_all(url: str) -> None:
     """All of that."""
     for check in CHECKS:
         check(url)
+
+
+def check_application_alone(url: str, *, drops: bool, chunked: bool = True) -> None:
+    """The same without the sidecar, whose own responses are not there.
+
+    ``drops`` says whether something in front of the application drops names with an underscore.
+    """
+    for check in (check_client_and_address, check_https, check_trace, check_health):
+        check(url)
+    check_static_files(url)
+    check_bodies(url, chunked=chunked)
+    if drops:
+        check_spellings(url)
+    else:
+        # A limitation of the server, which the platform's page names.
+        with pytest.raises(AssertionError, match="reached"):
+            check_spellings(url)
+
+
+def drops_spellings(server: str) -> bool:
+    """Say whether a server without a proxy drops names with an underscore."""
+    limits = FACTS["_servers"][server]["known_limits"]
+    return not any("_with_an_underscore_" in test for limit in limits for test in limit["tests"])

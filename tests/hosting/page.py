@@ -53,10 +53,18 @@ def follow(
 
     All of them, or those under one heading. ``answers`` has a stand-in for each program, to be laid
     into ``folder``: shell patterns of arguments, and what it does then. Docker is Docker, but for
-    what talks to a registry.
+    what talks to a registry: builds start from the base images that the engine has.
     """
     docker = shutil.which("docker")
-    programs = {"docker": {"*' push '*": ":", "*": f'exec {docker} "$@"'}, **answers}
+    build = 'set -- "$1" "$2" "${@:4}"'  # without --pull
+    programs = {
+        "docker": {
+            "*' push '*": ":",
+            "*' compose build --pull '*": f'{build}; exec {docker} "$@"',
+            "*": f'exec {docker} "$@"',
+        },
+        **answers,
+    }
     folder.mkdir(exist_ok=True)
     (folder / "calls").touch()
     for name, cases in programs.items():

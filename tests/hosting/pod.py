@@ -65,6 +65,8 @@ class Pod:
     network: str
     # What the tests lay over the containers' files.
     volumes: dict[str, dict[str, dict[str, str]]]
+    # Settings in the place of the manifests'.
+    settings: dict[str, str] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
     # When each container ended.
     ended: dict[str, float] = field(default_factory=dict)
@@ -120,6 +122,8 @@ class Pod:
         found: dict[str, str] = {}
         for source in container["envFrom"]:
             found |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
+        assert self.settings.keys() <= found.keys()
+        found |= self.settings
         return found | {variable["name"]: variable["value"] for variable in container["env"]}
 
     def named(self, kind: str, name: str) -> Manifest:

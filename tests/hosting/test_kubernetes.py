@@ -48,14 +48,14 @@ def make_pod(
     manifests: list[Manifest],
     pods: str,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[], Pod]:
+) -> Callable[[str], Pod]:
     """Return pods of the Deployment, with the probe's views laid over the application."""
     spec = one(manifests, "Deployment")["spec"]["template"]["spec"]
     containers = [*spec["initContainers"], *spec["containers"]]
     local = {"app": built.app, "proxy": built.proxy}
     volumes = probe_views(PACKAGE)
 
-    def make() -> Pod:
+    def make(trusted_hosts: str) -> Pod:
         return Pod(
             docker_client,
             manifests,
@@ -63,14 +63,16 @@ def make_pod(
             folder=tmp_path_factory.mktemp("secrets"),
             network=pods,
             volumes={"app": volumes},
+            settings={"TRUSTED_HOSTS": trusted_hosts},
         )
 
     return make
 
 
 @pytest.fixture(scope="session")
-def pod(make_pod: Callable[[], Pod]) -> Iterator[Pod]:
-    with running(make_pod()) as pod:
+def pod(make_pod: Callable[[str], Pod]) -> Iterator[Pod]:
+    """A pod that is probed by another host name than those that it serves."""
+    with running(make_pod("service.example,127.0.0.1")) as pod:
         yield pod
 
 
@@ -87,16 +89,19 @@ def test_contract(gateway: str, check: Callable[[str], None]):
 
 
 def test_replacing_a_pod_loses_no_request(
-    pod: Pod, make_pod: Callable[[], Pod], record_property: Callable[[str, object], None]
+    make_pod: Callable[[str], Pod], record_property: Callable[[str, object], None]
 ):
     """The stop begins before the cluster has heard of it, with requests in flight."""
+    # Requested by their addresses.
+    pod = make_pod("")
     endpoints = [pod]
 
     def endpoint() -> str:
         return f"http://{random.choice(endpoints).address}:8080/probe/work/0.05/"  # noqa: S311
 
     with (
-        running(make_pod()) as successor,
+        running(pod),
+        running(make_pod("")) as successor,
         load(endpoint, most=20_000) as sent,
         ThreadPoolExecutor() as pool,
     ):
@@ -114,10 +119,10 @@ def test_replacing_a_pod_loses_no_request(
         outcomes = list(long)
         answered = sent.count(200)
         wait_until(lambda: sent.count(200) > answered + 20, timeout=10)
+        assert pod.exit_codes() == {"app": 0, "proxy": 0}
+        assert pod.ended["proxy"] < pod.ended["app"]
     outcomes += sent.outcomes
     failed = [outcome for outcome in outcomes if outcome.status != 200 or outcome.cut]
     record_property("pod_replaced_sent", len(outcomes))
     record_property("pod_replaced_failed", len(failed))
     assert failed == []
-    assert pod.exit_codes() == {"app": 0, "proxy": 0}
-    assert pod.ended["proxy"] < pod.ended["app"]

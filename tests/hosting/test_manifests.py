@@ -18,6 +18,8 @@ from tests.hosting.pod import Manifest, kustomize, one
 
 # The newest that the pinned kubernetes-validate knows.
 KUBERNETES = "1.37.0"
+# Seconds that httpd may take to end after GRACEFUL_TIMEOUT (measured).
+HTTPD_TAKES = 10
 # One is enough, to see that a validator refuses.
 ANY = PAIRS_TRIED[:1]
 PRODUCTION = "deploy/kubernetes/overlays/production"
@@ -62,9 +64,24 @@ HTTP_ROUTE = closed(
                                 "items": closed(
                                     REFERENCE | {"namespace": NAME, "port": PORT}, "name", "port"
                                 ),
-                            }
+                            },
+                            "filters": {
+                                "type": "array",
+                                "items": closed(
+                                    {
+                                        "type": {"const": "RequestRedirect"},
+                                        "requestRedirect": closed(
+                                            {
+                                                "scheme": {"enum": ["http", "https"]},
+                                                "statusCode": {"enum": [301, 302, 303, 307, 308]},
+                                            }
+                                        ),
+                                    },
+                                    "type",
+                                    "requestRedirect",
+                                ),
+                            },
                         },
-                        "backendRefs",
                     ),
                 },
             },
@@ -270,11 +287,11 @@ def test_pod_runs_as_its_images_do(manifests: list[Manifest], pair: Pair):
 
 
 def test_the_grace_period_is_long_enough(manifests: list[Manifest]):
-    """For the pause, and for either container to take its GRACEFUL_TIMEOUT."""
+    """For the pause, and for either container, which may be httpd."""
     spec = pod_spec(manifests)
     settings = one(manifests, "ConfigMap")["data"]
     pause = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
-    least = pause + 2 * int(settings["GRACEFUL_TIMEOUT"])
+    least = pause + 2 * (int(settings["GRACEFUL_TIMEOUT"]) + HTTPD_TAKES)
     assert spec["terminationGracePeriodSeconds"] > least
 
 
@@ -288,6 +305,41 @@ def test_pods_are_let_in_at_the_proxys_port_only(
         (rule,) = policy["ingress"]
         (port,) = one(rendered, "Deployment")["spec"]["template"]["spec"]["containers"][0]["ports"]
         assert rule["ports"] == [{"protocol": "TCP", "port": port["containerPort"]}]
+
+
+@pytest.mark.pairs(ANY)
+def test_plain_http_is_redirected(manifests: list[Manifest]):
+    """By the Gateway: each of its listeners has a route of its own."""
+    routes = [manifest["spec"] for manifest in manifests if manifest["kind"] == "HTTPRoute"]
+    found = {}
+    for route in routes:
+        (parent,), (rule,) = route["parentRefs"], route["rules"]
+        assert (parent["name"], parent["namespace"]) == ("public", "gateway")
+        found[parent["sectionName"]] = rule
+    assert "filters" not in found["https"] and found["https"]["backendRefs"]
+    assert found["http"] == {
+        "filters": [
+            {
+                "type": "RequestRedirect",
+                "requestRedirect": {"scheme": "https", "statusCode": 301},
+            }
+        ]
+    }
+    assert len({tuple(route["hostnames"]) for route in routes}) == 1
+    settings = one(manifests, "ConfigMap")["data"]
+    assert settings["TRUSTED_HOSTS"].split(",") == routes[0]["hostnames"]
+
+
+@pytest.mark.pairs(ANY)
+def test_name_servers_are_reached_on_the_node_too(manifests: list[Manifest]):
+    """At their port only: one of the addresses is the metadata server's too."""
+    (rule,) = one(manifests, "NetworkPolicy")["spec"]["egress"]
+    blocks = {peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer}
+    assert blocks == {"169.254.20.10/32", "169.254.169.254/32"}
+    assert {(port["protocol"], port["port"]) for port in rule["ports"]} == {
+        ("UDP", 53),
+        ("TCP", 53),
+    }
 
 
 def test_all_that_chooses_pods_chooses_these(manifests: list[Manifest]):
@@ -334,6 +386,7 @@ def stack_config(project: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> s
     (project / "stack.yaml").write_text(text, encoding="utf-8")
     monkeypatch.setenv("APP_IMAGE", "registry.example.com/app:1")
     monkeypatch.setenv("PROXY_IMAGE", "registry.example.com/proxy:1")
+    monkeypatch.setenv("TRUSTED_HOSTS", "www.example.com")
     return run(["docker", "stack", "config", "--compose-file", "stack.yaml"], cwd=project)
 
 
@@ -352,7 +405,7 @@ def test_stack_is_valid(stack: str, project: Path, monkeypatch: pytest.MonkeyPat
     for service in services.values():
         assert set(service["deploy"]["resources"]["limits"]) == {"cpus", "memory", "pids"}
         grace = int(service["stop_grace_period"].removesuffix("s"))
-        assert grace > int(service["environment"]["GRACEFUL_TIMEOUT"])
+        assert grace > int(service["environment"]["GRACEFUL_TIMEOUT"]) + HTTPD_TAKES
 
 
 def test_stack_names_no_image_by_itself(stack: str):

@@ -57,6 +57,23 @@ def test_saved_module_counts_soon(development: Stack, save: Save, record_propert
     assert "Restarting with watchdog" in development.container("app").logs().decode()
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("localhost", 200),
+        ("localhost:8080", 200),
+        ("127.0.0.1:8080", 200),
+        ("rebound.example", 400),
+        ("rebound.example:8080", 400),
+        ("localhost.rebound.example", 400),
+    ],
+)
+def test_only_this_machine_is_served(development: Stack, host: str, status: int):
+    """A website cannot reach the debugger by a name of its own that leads here (DNS rebinding)."""
+    # An error page would be the debugger's.
+    assert development.get("/", headers={"Host": host}).status_code == status
+
+
 def test_saved_template_and_static_file_count_at_once(development: Stack, project: Path):
     for name, path in (("templates/index.html", "/"), ("static/style.css", "/static/style.css")):
         (file,) = project.glob(f"src/*/{name}")

@@ -19,6 +19,9 @@ param vaultName string
 @description('At least B1: smaller plans fall asleep (alwaysOn)')
 param planSku string = 'B1'
 
+@description('Host names that the service responds to, with commas between')
+param trustedHosts string = '${name}-${uniqueString(resourceGroup().id)}.azurewebsites.net'
+
 param location string = resourceGroup().location
 
 // Roles that Azure has everywhere: AcrPull, and Key Vault Secrets User.
@@ -92,17 +95,17 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
       http20Enabled: true
       minTlsVersion: '1.2'
       ftpsState: 'Disabled'
-      // Asked each minute; an instance that fails is taken out, where there is more than one.
+      // Requested each minute; an instance that fails is taken out, where there is more than one.
       healthCheckPath: '/health/ready'
       // The containers below take from these settings what they name, and nothing else.
       appSettings: [
-        // An instance gets requests once this path answers 200. By default any answer would do, the
-        // proxy's 502 for an application that is still starting among them.
+        // An instance gets requests once this path returns 200. By default any status would do,
+        // even the proxy's 502 while the application is still starting.
         { name: 'WEBSITE_WARMUP_PATH', value: '/health/ready' }
         { name: 'WEBSITE_WARMUP_STATUSES', value: '200' }
         { name: 'WEBSITES_CONTAINER_START_TIME_LIMIT', value: '230' }
-        // Longer than GRACEFUL_TIMEOUT, or the platform kills what is still being answered.
-        { name: 'WEBSITES_CONTAINER_STOP_TIME_LIMIT', value: '30' }
+        // GRACEFUL_TIMEOUT, the 10 seconds more that a container may take to end, and a margin.
+        { name: 'WEBSITES_CONTAINER_STOP_TIME_LIMIT', value: '40' }
         // Nothing is kept in /home.
         { name: 'WEBSITES_ENABLE_APP_SERVICE_STORAGE', value: 'false' }
         { name: 'REQUEST_TIMEOUT', value: '30' }
@@ -115,10 +118,9 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'TRUSTED_PROXIES', value: '1' }
         { name: 'APP_PORT', value: '8000' }
         { name: 'WEB_THREADS', value: '8' }
-        // The proxy hands on one address, one scheme and one host, whoever stands before it.
-        { name: 'FORWARDED_FOR_HOPS', value: '1' }
-        { name: 'FORWARDED_PROTO_HOPS', value: '1' }
-        { name: 'FORWARDED_HOST_HOPS', value: '1' }
+        { name: 'TRUSTED_HOSTS', value: trustedHosts }
+        // App Service sets no X-Forwarded-Prefix: it would be the client's own.
+        { name: 'FORWARDED_PREFIX_HOPS', value: '0' }
         { name: 'SECRET_KEY', value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=secret-key)' }
       ]
     }
@@ -129,8 +131,25 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
   ]
 }
 
-// Takes the requests. App Service starts containers in no order: until the application is there the
-// proxy answers 502, and the warm-up goes on asking.
+// Nobody deploys here by FTP or to Kudu with a password: images come from the registry.
+resource noPasswordsForFtp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: web
+  name: 'ftp'
+  properties: {
+    allow: false
+  }
+}
+
+resource noPasswordsForKudu 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
+  parent: web
+  name: 'scm'
+  properties: {
+    allow: false
+  }
+}
+
+// Receives the requests. App Service starts containers in no order: until the application is there
+// the proxy responds with 502, and the warm-up tries again.
 resource proxy 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
   parent: web
   name: 'proxy'
@@ -168,9 +187,8 @@ resource app 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
       { name: 'REQUEST_TIMEOUT', value: 'REQUEST_TIMEOUT' }
       { name: 'GRACEFUL_TIMEOUT', value: 'GRACEFUL_TIMEOUT' }
       { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }
-      { name: 'FORWARDED_FOR_HOPS', value: 'FORWARDED_FOR_HOPS' }
-      { name: 'FORWARDED_PROTO_HOPS', value: 'FORWARDED_PROTO_HOPS' }
-      { name: 'FORWARDED_HOST_HOPS', value: 'FORWARDED_HOST_HOPS' }
+      { name: 'TRUSTED_HOSTS', value: 'TRUSTED_HOSTS' }
+      { name: 'FORWARDED_PREFIX_HOPS', value: 'FORWARDED_PREFIX_HOPS' }
       { name: 'SECRET_KEY', value: 'SECRET_KEY' }
     ]
   }

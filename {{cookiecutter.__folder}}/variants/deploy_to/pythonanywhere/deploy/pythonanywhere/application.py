@@ -12,16 +12,21 @@ from pathlib import Path
 PROJECT = Path(__file__).parents[2]
 
 # The platform has no other place for settings; .env.example explains each. There is no sidecar: the
-# platform's front end is the one proxy.
+# platform's front end is the only proxy.
 os.environ |= {
     "SECRET_KEY_FILE": str(PROJECT / "secrets" / "secret_key"),
-    # It adds one address to X-Forwarded-For, the one that it saw; what stands before is a claim.
+    # The host names that the service responds to: the domain, which this folder is named for. Add
+    # others with commas between.
+    "TRUSTED_HOSTS": PROJECT.name,
+    # It adds one address to X-Forwarded-For, the one that it saw; those before are the client's own.
     "FORWARDED_FOR_HOPS": "1",
-    # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: look at where a
-    # first redirect leads.
+    # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: check where a
+    # redirect leads at first.
     "FORWARDED_PROTO_HOPS": "1",
-    # Nobody sets X-Forwarded-Host: Host is the client's own.
+    # It sets none of these: they would be the client's own.
     "FORWARDED_HOST_HOPS": "0",
+    "FORWARDED_PREFIX_HOPS": "0",
+    "TRUST_REQUEST_ID": "off",
     # For the project's own server: the machine's many processors are shared with other accounts.
     "WEB_CONCURRENCY": "2",
 }

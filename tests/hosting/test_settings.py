@@ -1,0 +1,130 @@
+"""What the files of all platforms have in common, read from the files: trust, keys, base images."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.harness.readme import blocks
+from tests.harness.template import FACTS, generate
+
+# The platforms' files for the application without the sidecar, with who adds an address to
+# X-Forwarded-For there. What a platform's front end does not set is the client's own: 0 and off.
+ALONE = {
+    "app-engine/docker/app.yaml": 2,
+    # As many as are certain: one address may be added or two.
+    "app-engine/python/app.yaml": 1,
+    "cloud-run/app-only.yaml": 1,
+    "elastic-beanstalk/python/.ebextensions/python.config": 2,
+    "pythonanywhere/application.py": 1,
+}
+# Those with the sidecar, with the settings of trust that differ from the image's. It believes the
+# sidecar, which passes on X-Forwarded-Prefix: none of these front ends sets that.
+NO_PREFIX = {"FORWARDED_PREFIX_HOPS": "0"}
+PAIRED = {
+    "azure/main.bicep": NO_PREFIX,
+    "cloud-run/service.yaml": NO_PREFIX,
+    "elastic-beanstalk/docker/compose.yaml": NO_PREFIX,
+    "elastic-beanstalk/docker/.ebextensions/hops.config": {},
+    "kubernetes/base/settings.env": NO_PREFIX,
+    "kubernetes/base/deployment.yaml": {},
+    "swarm/stack.yaml": NO_PREFIX,
+}
+PLATFORMS = [name for name in FACTS["deploy_to"] if name not in ("none", "all")]
+IMAGES_ARE_BUILT = [name for name in PLATFORMS if FACTS["_targets"][name]["runs_images"]]
+
+
+@pytest.fixture(scope="module")
+def deploy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with all platforms' files."""
+    return generate(tmp_path_factory.mktemp("settings"), deploy_to="all") / "deploy"
+
+
+def trust(text: str) -> dict[str, str]:
+    """Return the settings of trust in a file, however it writes them."""
+    setting = r"""\b(FORWARDED_\w+_HOPS|TRUST_REQUEST_ID)\b\W+(?:value\W+)?(\d|on|off)\b"""
+    return dict(re.findall(setting, text))
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_the_application_alone_believes_what_the_platform_sets(deploy: Path, name: str):
+    """Each setting is there: the image's own values are for the sidecar."""
+    assert trust((deploy / name).read_text(encoding="utf-8")) == {
+        "FORWARDED_FOR_HOPS": str(ALONE[name]),
+        "FORWARDED_PROTO_HOPS": "1",
+        "FORWARDED_HOST_HOPS": "0",
+        "FORWARDED_PREFIX_HOPS": "0",
+        "TRUST_REQUEST_ID": "off",
+    }
+
+
+@pytest.mark.parametrize("name", PAIRED)
+def test_the_application_believes_the_sidecar(deploy: Path, name: str):
+    assert trust((deploy / name).read_text(encoding="utf-8")) == PAIRED[name]
+
+
+def test_no_platform_has_files_that_this_test_does_not_know(deploy: Path):
+    known = {Path(name) for name in (*ALONE, *PAIRED)}
+    found = {
+        path.relative_to(deploy)
+        for path in deploy.rglob("*")
+        if path.is_file()
+        and path.suffix != ".md"
+        and re.search(r"TRUSTED_PROXIES|_HOPS|GRACEFUL", path.read_text(encoding="utf-8"))
+    }
+    assert found <= known
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_host_names_are_a_part_of_the_steps(deploy: Path, platform: str):
+    """Whatever else a client sends as Host gets into no link and no redirect."""
+    files = [path for path in (deploy / platform).rglob("*") if path.is_file()]
+    assert "TRUSTED_HOSTS" in (deploy / platform / "README.md").read_text(encoding="utf-8")
+    if platform != "elastic-beanstalk":  # which has a command for it
+        settings = r"TRUSTED_HOSTS['\"]?(: |=|', value: |\n +value: |: \")\S"
+        assert any(re.search(settings, path.read_text(encoding="utf-8")) for path in files)
+
+
+@pytest.mark.parametrize("platform", PLATFORMS)
+def test_keys_are_read_from_files_and_pipes(deploy: Path, platform: str):
+    """The first line alone, and no command line shows it."""
+    commands = "\n".join(blocks(deploy / platform / "README.md", "console"))
+    assert "$(cat secrets" not in commands
+    for line in commands.splitlines():
+        if "secrets/secret_key" in line and not line.startswith(("docker secret", "python3 -c")):
+            assert "head -n 1 secrets/secret_key | tr -d '\\n'" in line
+        if "> deploy/" in line and "secret_key" in line:
+            assert "umask 077\n" in commands.split(line)[0]
+
+
+@pytest.mark.parametrize("platform", IMAGES_ARE_BUILT)
+def test_images_are_built_from_the_newest_base_images(deploy: Path, platform: str):
+    commands = "\n".join(blocks(deploy / platform / "README.md", "console"))
+    if platform == "elastic-beanstalk":  # which builds on its machines
+        text = (deploy / platform / "docker" / "compose.yaml").read_text(encoding="utf-8")
+        services = yaml.load(text.replace("!reset ", "").replace("!override", ""), yaml.SafeLoader)
+        for service in services["services"].values():
+            assert service["build"]["pull"] is True
+    else:
+        builds = re.findall(r"docker compose build.*", commands)
+        assert builds and all(build.startswith("docker compose build --pull") for build in builds)
+
+
+def test_elastic_beanstalk_redirects_to_https(deploy: Path):
+    """The listener that the platform makes for HTTP, and one for HTTPS."""
+    (text,) = (
+        text
+        for text in blocks(deploy / "elastic-beanstalk" / "README.md", "yaml")
+        if "listener" in text
+    )
+    https = yaml.safe_load(text)
+    assert https["option_settings"]["aws:elbv2:listener:443"]["Protocol"] == "HTTPS"
+    (listener,) = https["Resources"].values()
+    assert list(https["Resources"]) == ["AWSEBV2LoadBalancerListener"]
+    assert listener["Properties"]["DefaultActions"] == [
+        {
+            "Type": "redirect",
+            "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"},
+        }
+    ]
