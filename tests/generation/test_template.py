@@ -110,7 +110,7 @@ def own_choice(path: Path) -> list[str]:
 
 
 # What is seen of each server and proxy, a platform's own, and stand-ins for their images.
-KNOW_CHOICES = {"pairs", "hosting", "engine"}
+KNOW_CHOICES = {"pairs", "differential", "hosting", "engine"}
 
 
 def one_source_files() -> list[Path]:

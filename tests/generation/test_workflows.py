@@ -238,14 +238,14 @@ def test_new_locks_are_proposed(runner, already_open):
     ("already_open", "asked"), [("", "issue create"), ("7", "issue comment 7")]
 )
 def test_new_differences_become_one_issue(runner, already_open, asked):
-    (runner.folder / "differences.txt").write_text("outcome of a:\n  *-nginx: 200\n" * 5000)
+    (runner.folder / "differences.txt").write_text("outcome of a:\n  all pairs: 200\n" * 5000)
     report = step_of("differential.yml", "issue")
     done = runner.run(report, OPEN=already_open, RUN="the run", TITLE="Pairs differ")
     assert done.returncode == 0, done.stderr
     assert asked in runner.read("asked")
     body = runner.read("body.md")
     assert "the run" in body.splitlines()[0]
-    assert "      *-nginx: 200" in body
+    assert "      all pairs: 200" in body
     assert len(body) < 65536
 
 
