@@ -1,0 +1,1 @@
+"""Each platform's files: validated, and used as its platform would."""
