@@ -86,6 +86,14 @@ MUTATIONS = [
         'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
         r'RequestHeader edit* Connection "(?<![^,\s])(?!close|keep-alive)[^,\s]+" "x" early',
     ),
+    # Differences between pairs: what the other files do not see
+    Mutation(
+        "differential", "gunicorn-nginx", NGINX, "server_name localhost;", "server_name service;"
+    ),
+    Mutation("differential", "gunicorn-apache", HTTPD, r"RewriteRule ^\*$ - [R=400,L]"),
+    Mutation(
+        "differential", "waitress-nginx", SERVE, "ident=None,", 'ident=None, url_scheme="https",'
+    ),
     # Errors
     Mutation("errors", "gunicorn-nginx", NGINX, "internal;"),
     Mutation("errors", "gunicorn-nginx", NGINX, "server_tokens off;"),
