@@ -137,7 +137,7 @@ MUTATIONS = [
         "$content_type_options always;",
         "$content_type_options;",
     ),
-    Mutation("headers", "gunicorn-nginx", NGINX, '"" DENY;', "default DENY;"),
+    Mutation("headers", "gunicorn-nginx", NGINX, '"~^(?:!|$)" DENY;', "default DENY;"),
     Mutation("headers", "gunicorn-apache", HTTPD, "\"expr=-z resp('$name')\""),
     Mutation(
         "headers",
@@ -146,7 +146,7 @@ MUTATIONS = [
         "server_tokens off;",
         "server_tokens off; charset utf-8;",
     ),
-    Mutation("headers", "waitress-nginx", NGINX, "max_headers 100;"),
+    Mutation("headers", "waitress-nginx", NGINX, "max_headers 92;"),
     Mutation(
         "headers",
         "uwsgi-apache",

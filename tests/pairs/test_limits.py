@@ -56,7 +56,7 @@ def with_body(size: int) -> bytes:
         (with_line, 16_382, 414),
         (with_field, 16_382, 400),
         (with_name, 16_382, 400),
-        (with_fields, 100, 400),
+        (with_fields, 92, 400),
         (with_header, 31_999, 400),
         (with_body, 10_485_760, 413),
     ],
