@@ -18,7 +18,7 @@ os.environ |= {
     # The host names that the service responds to: the domain, which this folder is named for. Add
     # others with commas between.
     "TRUSTED_HOSTS": PROJECT.name,
-    # It adds one address to X-Forwarded-For, the one that it saw; those before are the client's own.
+    # It adds the address that it saw to X-Forwarded-For; those before are the client's own.
     "FORWARDED_FOR_HOPS": "1",
     # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: check where a
     # redirect leads at first.
