@@ -1,4 +1,4 @@
-"""What nginx's container works out of its environment before it starts."""
+"""What a proxy's container works out of its environment before it starts."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.template import FOLDER
 
-SCRIPT = FOLDER / "variants/proxy/nginx/proxy/docker-entrypoint.d/16-settings.envsh"
+(SCRIPT,) = (FOLDER / "variants/proxy").rglob("16-settings.envsh")
 pytestmark = pytest.mark.posix
 
 

@@ -49,7 +49,7 @@ def watch_idle_connection(stack: Stack) -> Iterator[Future[list[str]]]:
     pool.shutdown(wait=False)
 
 
-# Who sends too little in 15 s has a fifth more for what it sends: httpd's MIN_UPLOAD_RATE is 5000.
+# Who sends too little in 15 s has a fifth more for what it sends: MIN_UPLOAD_RATE is 5000.
 SLOW_SECONDS = 24
 
 

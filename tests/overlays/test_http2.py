@@ -18,6 +18,7 @@ import httpx
 import pytest
 from h2.exceptions import ProtocolError
 
+from tests.harness.template import FACTS
 from tests.overlays.conftest import PAIRS_TRIED
 from tests.overlays.https import HttpsStack
 from tests.pairs.test_forwarding import CLAIMS
@@ -261,8 +262,15 @@ def test_what_frames_can_say_and_lines_cannot(stack: HttpsStack, probe: Fields):
         assert seen == [], "what was refused reached the application"
 
 
-# httpd has no such limit.
-@pytest.mark.pairs([pair for pair in PAIRS_TRIED if pair.proxy == "nginx"])
+# Where the proxy has such a limit.
+LIMITED = [
+    pair
+    for pair in PAIRS_TRIED
+    if "UPLOADS_PER_CLIENT" in FACTS["_proxies"][pair.proxy]["settings"]
+]
+
+
+@pytest.mark.pairs(LIMITED)
 def test_uploads_of_one_client(stack: HttpsStack):
     """One that does not say how long its body is counts, as in HTTP/1.1: the sixth is refused."""
     fields = list((HEAD | {b":path": b"/probe/upload"}).items())
