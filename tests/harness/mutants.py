@@ -43,7 +43,7 @@ def seen_by(number: int) -> str:
         text=True,
         check=False,
     )
-    failed = re.search(r"^(?:FAILED|ERROR) \S*::(\w+(?:\[.*\])?)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) [^\s:]*::(\w+(?:\[.*\])?)", done.stdout, re.MULTILINE)
     if done.returncode == 0:
         return SURVIVED
     if done.returncode != 1 or not failed:
