@@ -109,7 +109,7 @@ def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]
     [
         "X-Forwarded-Host: evil.example",
         "X-Forwarded-Port: 6666",
-        "X-Forwarded-Prefix: evil",
+        "X-Forwarded-Prefix: /evil",
         "X-Real-IP: 6.6.6.6",
         "Forwarded: for=6.6.6.6;host=evil.example",
         "X_Forwarded_For: 6.6.6.6, 6.6.6.6",

@@ -16,7 +16,7 @@ CLIENT = "X-Forwarded-For: 203.0.113.9"
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind one proxy, which names the prefix; it need not set request ids."""
-    with configured(stack, TRUSTED_PROXIES="1"):
+    with configured(stack, TRUSTED_PROXIES="1", TRUST_FORWARDED_PREFIX="on"):
         yield stack
 
 
@@ -28,6 +28,7 @@ def prefixed(stack: Stack) -> Iterator[Stack]:
         URL_PREFIX="/some/blog",
         TRUSTED_PROXIES="1",
         TRUSTED_NETWORKS="192.0.2.0/24 2001:db8::/32",
+        TRUST_FORWARDED_PREFIX="on",
         TRUST_REQUEST_ID="on",
     ):
         yield stack
