@@ -1,0 +1,94 @@
+"""The comparison itself, without a running pair."""
+
+import re
+
+import pytest
+
+from .case import CORPUS, Case, corpus, parse
+from .compare import Accepted, Difference, accepted, short, unexplained
+from .observe import NOT_COMPARED
+from .wire import MalformedError, next_reply
+
+
+def test_cases_have_one_name_each():
+    names = [case.name for case in corpus()]
+    assert len(names) == len(set(names))
+    assert len(names) > 300
+
+
+@pytest.mark.parametrize("file", sorted(CORPUS.glob("*.http")), ids=lambda file: file.stem)
+def test_a_case_is_written_as_it_is_read(file):
+    for case in parse(file.read_text(encoding="ascii"), file.stem):
+        name = case.name.partition("/")[2]
+        again = Case(name, case.data, case.methods, half_close=case.half_close)
+        (read,) = parse(again.text(), file.stem)
+        assert read == case
+
+
+def test_what_is_not_compared_or_accepted_says_why():
+    assert all(NOT_COMPARED.values())
+    for entry in accepted():
+        assert entry.reason and entry.source
+        re.compile(entry.request)
+        re.compile(entry.values)
+        re.compile(entry.theirs)
+
+
+NGINX = ("gunicorn-nginx", "uwsgi-nginx")
+APACHE = ("gunicorn-apache", "uwsgi-apache")
+
+
+def difference(*sides: tuple[str, tuple[str, ...]], aspect: str = "outcome") -> Difference:
+    return Difference(Case("a", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"), aspect, sides)
+
+
+@pytest.mark.parametrize(
+    ("entry", "explains"),
+    [
+        (Accepted("outcome", ("*-apache",), "", ""), True),
+        (Accepted("outcome", ("*-nginx",), "", ""), True),
+        (Accepted("out*", ("*-apache",), "", "", request="^Host: a\r$"), True),
+        (Accepted("outcome", ("*-apache",), "", "", request="^Host: b"), False),
+        (Accepted("outcome", ("*-apache",), "", "", values="200|400"), True),
+        (Accepted("outcome", ("*-apache",), "", "", values="400"), False),
+        (Accepted("outcome", ("*-apache",), "", "", theirs="400"), True),
+        (Accepted("outcome", ("*-apache",), "", "", theirs="200"), False),
+        (Accepted("connection", ("*-apache",), "", ""), False),
+        (Accepted("outcome", ("uwsgi-*",), "", ""), False),
+    ],
+)
+def test_an_entry_explains_what_it_is_about(entry, explains):
+    found = difference(("200", NGINX), ("400", APACHE))
+    assert (unexplained([found], [entry]) == []) == explains
+    assert entry.occurs_in(found) == (explains or entry.pairs == ("uwsgi-*",))
+
+
+def test_an_entry_does_not_hide_that_its_own_pairs_differ():
+    found = difference(("200", NGINX), ("400", APACHE[:1]), ("500", APACHE[1:]))
+    proxies = Accepted("outcome", ("*-apache",), "", "")
+    assert unexplained([found], [proxies]) == [found]
+    assert unexplained([found], [proxies, Accepted("outcome", ("uwsgi-apache",), "", "")]) == []
+
+
+def test_the_same_cause_among_all_and_among_some():
+    """Who agrees with whom is told alike, whether or not other pairs are compared too."""
+    some = difference(("200", NGINX[:1]), ("400", APACHE[:1]))
+    every = difference(("200", NGINX), ("400", APACHE))
+    assert some.cause == every.cause
+    assert difference(("200", (*NGINX[:1], *APACHE[:1])), ("400", NGINX[1:])).shape == "uwsgi"
+    assert short(NGINX) == "gunicorn-nginx uwsgi-nginx"
+    assert short((NGINX[0], APACHE[0])) == "gunicorn-*"
+
+
+def test_responses_are_read_as_they_are_framed():
+    reply, rest = next_reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nabHTTP", "GET")
+    assert (reply.framing, reply.body, reply.whole, rest) == ("length", b"ab", True, b"HTTP")
+    chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n"
+    reply, rest = next_reply(chunked + b"0\r\n\r\nHTTP", "GET")
+    assert (reply.framing, reply.body, reply.whole, rest) == ("chunked", b"ab", True, b"HTTP")
+    reply, rest = next_reply(chunked, "GET")
+    assert (reply.body, reply.whole) == (b"ab", False)
+    reply, rest = next_reply(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nHTTP", "HEAD")
+    assert (reply.framing, reply.body, rest) == ("none", b"", b"HTTP")
+    with pytest.raises(MalformedError):
+        next_reply(b"<html>", "GET")
