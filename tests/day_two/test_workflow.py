@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from tests.harness.development import developer
 from tests.harness.locks import pins
 from tests.harness.stack import CA_BUNDLE, run
-from tests.harness.template import FACTS, OPTIONS, PYTHON_VERSIONS, SERVERS, generate
+from tests.harness.template import FACTS, FOLDER, OPTIONS, PYTHON_VERSIONS, SERVERS, generate
 from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values, resolve
 from tests.harness.workflow import jobs as workflow_jobs
 
@@ -27,6 +27,9 @@ GITHUB = {
     "github.actor": "owner",
     "github.token": "none",
 }
+
+# Out, and not offered yet.
+NEXT_PYTHON = "3.15"
 
 # Actions whose work is not done here, and why.
 NOT_RUN = {
@@ -305,6 +308,28 @@ def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path
         command += ["--python-platform", "aarch64-manylinux_2_40", "--python-version", version]
         command += ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
         run([*command, "--requirement", lock], cwd=tmp_path)
+
+
+def test_the_next_python_is_offered_once_every_server_installs_on_it(tmp_path: Path):
+    """Until then, the prompt names the servers that have no wheel for it."""
+    uv = Path(sys.executable).parent / "uv"
+    variants = FOLDER / "variants" / "wsgi_server"
+    waiting = []
+    for server, facts in FACTS["_servers"].items():
+        if facts["debian_packages"]["build"]:  # compiled with each image
+            continue
+        command = [uv, "pip", "install", "--quiet", "--target", tmp_path / server]
+        command += ["--link-mode", "symlink", "--python-version", NEXT_PYTHON]
+        command += ["--python-platform", "x86_64-manylinux_2_40", "--only-binary", ":all:"]
+        lock = variants / server / "server" / "requirements.txt"
+        try:
+            run([*command, "--no-deps", "--requirement", lock], cwd=tmp_path)
+        except AssertionError as error:
+            assert "no usable wheels" in str(error)
+            waiting.append(facts["title"])
+    assert waiting, f"offer Python {NEXT_PYTHON}"
+    newest = FACTS["__prompts__"]["python_version"][PYTHON_VERSIONS[0]]
+    assert newest.endswith(f"{NEXT_PYTHON} waits for {' and '.join(waiting)}")
 
 
 @pytest.mark.parametrize(
