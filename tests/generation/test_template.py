@@ -120,8 +120,8 @@ def one_source_files() -> list[Path]:
     for folder in [*(path for path in tests if path.name not in KNOW_CHOICES), ROOT / ".github"]:
         kinds = (".py", ".yml", ".yaml", ".md")
         found += [path for path in folder.rglob("*") if path.suffix in kinds]
-    # A licence may be called after the foundation that a product comes from. The other file tests the
-    # script of one proxy.
+    # A licence may be called after the foundation that a product comes from. The other file tests
+    # the script of one proxy.
     return [path for path in found if path.name not in ("LICENSE", "test_proxy_settings.py")]
 
 

@@ -103,7 +103,7 @@ async def asgi_app(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCal
 
     try:
         await adapter(
-            scope | {"client_left": left, "headers": unambiguous(scope["headers"])},
+            scope | {"client_left": left, "headers": unambiguous(scope.get("headers", []))},
             receive_whole,
             send_and_watch,
         )
