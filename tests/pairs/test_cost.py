@@ -121,7 +121,8 @@ def costly(stack: Stack, line: str, texts: list[tuple[str, str]]) -> dict[tuple[
     for text in texts:
         request = data(filled(*text))
         if seconds(stack, request) > MOST * quick:
-            ratio = cost(stack, request) / cost(stack, harmless)
+            # Three times, since a health check may fall into one.
+            ratio = min(cost(stack, request) / cost(stack, harmless) for _ in range(3))
             if ratio > MOST:
                 found[text] = ratio
     return found
