@@ -119,8 +119,6 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'APP_PORT', value: '8000' }
         { name: 'WEB_THREADS', value: '8' }
         { name: 'TRUSTED_HOSTS', value: trustedHosts }
-        // App Service sets no X-Forwarded-Prefix: it would be the client's own.
-        { name: 'FORWARDED_PREFIX_HOPS', value: '0' }
         { name: 'SECRET_KEY', value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=secret-key)' }
       ]
     }
@@ -188,7 +186,6 @@ resource app 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
       { name: 'GRACEFUL_TIMEOUT', value: 'GRACEFUL_TIMEOUT' }
       { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }
       { name: 'TRUSTED_HOSTS', value: 'TRUSTED_HOSTS' }
-      { name: 'FORWARDED_PREFIX_HOPS', value: 'FORWARDED_PREFIX_HOPS' }
       { name: 'SECRET_KEY', value: 'SECRET_KEY' }
     ]
   }
