@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # probes that measure time begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
-.PHONY: run stop test smoke differential day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all smoke differential day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -23,13 +23,17 @@ run: .venv/ready ## generate a service, start it and show where: make run WSGI_S
 stop: .venv/ready ## stop what make run started, all of it
 	@$(PYTHON) -m tests.harness.run --stop
 
-test: .venv/ready ## run every test; with PAIR=uwsgi-apache, the live tests of that pair
+test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair
 ifdef PAIR
 	$(PYTHON) -m pytest tests/pairs --pair $(PAIR)
 else
 	$(PYTHON) -m pytest -n $(JOBS) -m "not alone"
 	$(PYTHON) -m pytest tests/hosting -m alone
 endif
+
+test-all: test ## run every test, then what takes longer: the search for differences, and updates under 20,000 requests
+	$(PYTHON) -m tests.differential --seconds 1800
+	$(PYTHON) -m pytest tests/hosting/test_swarm.py --swarm-requests 20000
 
 smoke: .venv/ready ## ask a few probes of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
