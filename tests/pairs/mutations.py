@@ -90,7 +90,9 @@ MUTATIONS = [
     Mutation(
         "differential", "gunicorn-nginx", NGINX, "server_name localhost;", "server_name service;"
     ),
-    Mutation("differential", "gunicorn-apache", HTTPD, r"RewriteRule ^\*$ - [R=400,L]"),
+    Mutation(
+        "differential", "gunicorn-apache", HTTPD, "ServerName localhost", "ServerName service"
+    ),
     Mutation(
         "differential", "waitress-nginx", SERVE, "ident=None,", 'ident=None, url_scheme="https",'
     ),
