@@ -139,7 +139,7 @@ MUTATIONS = [
         "$content_type_options always;",
         "$content_type_options;",
     ),
-    Mutation("headers", "gunicorn-nginx", NGINX, '"~^(?:!|$)" DENY;', "default DENY;"),
+    Mutation("headers", "gunicorn-nginx", NGINX, '"~^(?:!|-$)" DENY;', "default DENY;"),
     Mutation("headers", "gunicorn-apache", HTTPD, "\"expr=-z resp('$name')\""),
     Mutation(
         "headers",
