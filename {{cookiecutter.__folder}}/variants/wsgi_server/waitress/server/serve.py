@@ -5,18 +5,25 @@ process ignores SIGTERM; so the loop is run here, by Waitress's public parts.
 """
 
 import os
+import re
 import signal
 import socket
 import sys
 import time
 
-from waitress import create_server, wasyncore
+from waitress import create_server, parser, rfc7230, wasyncore
 from waitress.channel import HTTPChannel
 
 # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
 signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
 from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
+
+# Waitress 3.0.2's pattern takes quadratic time for a field that begins with thousands of spaces and
+# tabs: 16 KB of them would stop the whole process for seconds. Possessive, it takes linear time.
+parser.HEADER_FIELD_RE = re.compile(
+    rfc7230.HEADER_FIELD_RE.pattern.replace(rfc7230.OWS.encode(), rb"[ \t]*+")
+)
 
 # Waitress keeps its listener, its wake-up pipe and every client connection in this map.
 connections: dict[int, wasyncore.dispatcher] = {}
