@@ -119,23 +119,30 @@ def test_each_request_is_traced_once_by_its_id(stack: Stack):
     assert not any("/health" in name for name, _ in spans(stack))
 
 
-# Trusting comes first, so that nobody is trusted afterwards, as before.
-@pytest.mark.parametrize("trusted", [1, 0])
+# The settings of the other tests come last.
+@pytest.mark.parametrize(
+    ("proxies", "ids", "believed"),
+    [("1", "on", True), ("1", "off", False), ("0", "on", False), ("0", "off", False)],
+)
 @pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
 def test_whose_trace_it_is_is_not_the_clients_to_say(
-    stack: Stack, trusted: int, monkeypatch: pytest.MonkeyPatch
+    stack: Stack, proxies: str, ids: str, believed: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    """But that of a proxy in front, if there is one."""
-    monkeypatch.setenv("TRUSTED_PROXIES", str(trusted))
+    """But that of a proxy in front, if there is one, and if it is trusted for ids."""
+    monkeypatch.setenv("TRUSTED_PROXIES", proxies)
+    monkeypatch.setenv("TRUST_REQUEST_ID", ids)
     stack.compose("up --wait --no-build --no-deps proxy")
     trace = uuid4().hex
-    claim = {"traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    claim = {
+        "X-Forwarded-For": "203.0.113.9",
+        "traceparent": f"00-{trace}-b7ad6b7169203331-01",
+    }
     request_id = stack.get("/nothing-here", headers=claim).headers["X-Request-ID"]
     (span,) = wait_until(
         lambda: [about for _, about in spans(stack) if about.get("request.id") == request_id],
         timeout=10,
     )
-    assert (span["trace"] == trace) == bool(trusted)
+    assert (span["trace"] == trace) == believed
 
 
 def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):
