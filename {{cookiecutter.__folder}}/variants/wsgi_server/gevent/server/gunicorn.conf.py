@@ -1,4 +1,11 @@
 """Gunicorn with gevent: a greenlet for each request. https://gunicorn.org/reference/settings/"""
+# ruff: noqa: E402 (the order of the imports is the point)
+
+from gevent import monkey
+
+# Before anything else is imported, the application's modules below among it: they keep blocking
+# parts otherwise, and HTTPS fails (https://github.com/gevent/gevent/issues/1016).
+monkey.patch_all()
 
 import os
 import time

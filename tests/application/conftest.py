@@ -1,0 +1,77 @@
+"""Each pair runs the test application once; its tests ask it through the proxy."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.harness.stack import Stack, run_stack
+from tests.harness.template import FACTS, PYTHON_VERSIONS, Pair, base_images
+from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
+from tests.pairs.project import PACKAGE, make_project
+
+APP = Path(__file__).parent / "app"
+
+
+def app_base(pair: Pair) -> str:
+    """Spread the image's two bases over the proxies: each server runs on both where it can."""
+    needs_packages = FACTS["_servers"][pair.server]["debian_packages"]["run"]
+    return "minimal" if pair.proxy == "apache" and not needs_packages else "full"
+
+
+@pytest.fixture(scope="session")
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def project(
+    request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The pair's project with the test application and its libraries, added as an owner does."""
+    into = tmp_path_factory.mktemp(f"application-{pair}")
+    project = make_project(pair, into, request.config.getoption("mutation"))
+    shutil.copytree(APP / "abilities", project / "src" / "abilities")
+    factory = project / "src" / PACKAGE / "__init__.py"
+    text = factory.read_text(encoding="utf-8")
+    text = text.replace("\nfrom flask import", "\nimport abilities\nfrom flask import", 1)
+    text = text.replace("\n    return app\n", "\n    abilities.init_app(app)\n    return app\n", 1)
+    factory.write_text(text, encoding="utf-8")
+    with (project / "requirements.txt").open("a", encoding="utf-8") as requirements:
+        requirements.write((APP / "requirements.txt").read_text(encoding="utf-8"))
+    certificates = project / "certificates"
+    certificates.mkdir()
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(certificates / "authority.pem")
+    authority.issue_cert("upstream").private_key_and_cert_chain_pem.write_to_path(
+        certificates / "server.pem"
+    )
+    for file in certificates.iterdir():
+        file.chmod(0o644)
+    return project
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
+    """The running pair with the test application, and the service that it calls."""
+    (upstream,) = base_images(PYTHON_VERSIONS[:1], [])
+    os.environ.update(
+        UPSTREAM=str(APP / "upstream.py"), UPSTREAM_IMAGE=upstream, APP_BASE=app_base(pair)
+    )
+    try:
+        with run_stack(
+            pair, project, f"{project.name}-abilities-{os.getpid()}", APP / "compose.yaml"
+        ) as stack:
+            yield stack
+    finally:
+        del os.environ["APP_BASE"]
+
+
+@pytest.fixture
+def restored(stack: Stack) -> Iterator[Stack]:
+    """The stack, started again after the test."""
+    yield stack
+    stack.start()

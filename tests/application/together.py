@@ -1,0 +1,34 @@
+"""Requests side by side: an ability must work under load, not once alone."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from requests import Response, request
+
+from tests.harness.stack import Stack
+
+# More than the default pair has threads, so that some wait for their turn.
+AT_A_TIME = 8
+
+
+def together(
+    stack: Stack, paths: Sequence[str], method: str = "GET", at_a_time: int = AT_A_TIME, **arguments
+) -> list[Response]:
+    """Send a request to each of these paths, so many at a time; return the responses in order."""
+    arguments = {"allow_redirects": False} | arguments
+    url = stack.url
+
+    def send(path: str) -> Response:
+        return request(method, url + path, timeout=40, **arguments)
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return list(pool.map(send, paths))
+
+
+def results(stack: Stack, path: str, times: int = AT_A_TIME, **arguments) -> list[object]:
+    """Request a path so many times, side by side; return the JSON of each response."""
+    found = []
+    for response in together(stack, [path] * times, **arguments):
+        assert response.status_code == 200, f"{path}: {response.status_code} {response.text[:2000]}"
+        found.append(response.json())
+    return found
