@@ -1,7 +1,7 @@
 """Ways to break the template, three or more for each concern: its tests must turn red for each.
 
-A concern is a file of this folder; "differential" is tests/differential/, which compares the broken
-pair with others.
+A concern is a file of this folder, or of tests/application/ with that folder's name before it;
+"differential" is tests/differential/, which compares the broken pair with others.
 
 `make mutations` breaks one after the other and runs the concern's tests. One that they do not
 notice asks for a new probe.
@@ -31,7 +31,8 @@ class Mutation:
         """The file of tests that must see it."""
         if self.concern == "differential":
             return "tests/differential/test_corpus.py"
-        return f"tests/pairs/test_{self.concern}.py"
+        folder, _, name = self.concern.rpartition("/")
+        return f"tests/{folder or 'pairs'}/test_{name}.py"
 
     def __str__(self) -> str:
         return f"{self.concern}: {self.old.strip().splitlines()[0]!r} in {self.file}"
@@ -126,7 +127,7 @@ MUTATIONS = [
     # Hardening
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "read_only: true"),
     Mutation("hardening", "gunicorn-nginx", "compose.yaml", "cap_drop: [ALL]"),
-    Mutation("hardening", "gunicorn-nginx", "compose.yaml", "          pids: 256\n"),
+    Mutation("hardening", "gunicorn-nginx", "compose.yaml", "          pids: ${APP_PIDS:-512}\n"),
     Mutation("hardening", "gunicorn-apache", "Dockerfile", "USER 33:33", "USER www-data"),
     Mutation(
         "hardening", "gunicorn-apache", "Dockerfile", "RUN pip uninstall", "RUN true pip uninstall"

@@ -62,9 +62,12 @@ def test_processes(changed: Stack):
     Asked early: none has been replaced yet.
     """
     workers = 2 if has_processes(changed.pair.server) else 0
-    # Process 1 is the server itself, which loads it where it has no workers.
+    # The server itself is the child of process 1; it loads the application where it has no workers.
+    children = changed.container("app").exec_run(["cat", "/proc/1/task/1/children"]).output
+    server = int(children.split()[0])
     wait_until(
-        lambda: len(set(ask(changed, path="/probe/processes").json()) - {1}) == workers, timeout=10
+        lambda: len(set(ask(changed, path="/probe/processes").json()) - {server}) == workers,
+        timeout=10,
     )
 
 

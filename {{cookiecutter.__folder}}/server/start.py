@@ -1,6 +1,6 @@
-"""Start the server: fill in the settings that were left out, then become the command that follows.
+"""Start the server: fill in the settings that were left out, check them, run the command.
 
-The command replaces this process, so that the server itself gets the engine's signals.
+The command replaces this process, or runs under init.py where this is a container's first process.
 """
 
 import math
@@ -10,18 +10,26 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-# Seconds for the timeouts. WEB_CONCURRENCY is missing here: it depends on the machine.
+import init
+
+# Seconds for the timeouts, bytes for the length. WEB_CONCURRENCY is missing here: it depends on the
+# machine.
 DEFAULTS = {
     "PORT": "8000",
     "WEB_THREADS": "4",
     "REQUEST_TIMEOUT": "30",
     "GRACEFUL_TIMEOUT": "20",
     "MAX_REQUESTS": "0",
+    "MAX_CONTENT_LENGTH": "10485760",
     "LOG_LEVEL": "info",
 }
+CGROUP = Path("/sys/fs/cgroup")
+# Processes and threads of a container beside its WEB_THREADS: the server's own, and some for views
+# and the health check.
+OTHER_PIDS = 64
 
 
-def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) -> dict[str, str]:
+def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str]:
     """Return the servers' settings, as text, from ``environ`` and the defaults.
 
     Raises SystemExit with a clear line when a number is none.
@@ -29,7 +37,7 @@ def settings(environ: Mapping[str, str], cgroup: Path = Path("/sys/fs/cgroup")) 
     found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
     found["WEB_CONCURRENCY"] = environ.get("WEB_CONCURRENCY") or str(cpus(cgroup))
     for name in found.keys() - {"LOG_LEVEL"}:
-        least = 0 if name == "MAX_REQUESTS" else 1
+        least = 0 if name in ("MAX_REQUESTS", "MAX_CONTENT_LENGTH") else 1
         value = found[name]
         if not (value.isascii() and value.isdigit() and int(value) >= least):
             raise SystemExit(f"{name} must be a whole number, {least} or more; it is {value!r}.")
@@ -56,8 +64,37 @@ def cpus(cgroup: Path) -> int:
     return available or 1
 
 
+def check_limits(found: Mapping[str, str], tmp_bytes: int, cgroup: Path = CGROUP) -> None:
+    """Check that the settings in ``found`` fit into this container and its /tmp of ``tmp_bytes``.
+
+    Raises SystemExit with what to change: under load, requests would fail with 502 or 500.
+    """
+    threads = int(found["WEB_CONCURRENCY"]) * int(found["WEB_THREADS"])
+    for file in ("pids.max", "pids/pids.max"):
+        try:
+            limit = (cgroup / file).read_text().strip()
+        except OSError:
+            continue
+        if limit != "max" and threads + OTHER_PIDS > int(limit):
+            raise SystemExit(
+                f"WEB_CONCURRENCY * WEB_THREADS is {threads}. With {OTHER_PIDS} more, that exceeds "
+                f"this container's limit of {limit} processes and threads. Raise APP_PIDS."
+            )
+    # Some servers keep an upload in /tmp, and Flask keeps the files of a form there, too.
+    if 2 * int(found["MAX_CONTENT_LENGTH"]) > tmp_bytes:
+        raise SystemExit(
+            f"An upload of MAX_CONTENT_LENGTH, {found['MAX_CONTENT_LENGTH']} bytes, may need twice "
+            f"that in /tmp, which holds {tmp_bytes} bytes. Raise APP_TMP."
+        )
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         raise SystemExit("Usage: python server/start.py COMMAND [ARGUMENT ...]")
-    os.environ.update(settings(os.environ))
+    chosen = settings(os.environ)
+    tmp = os.statvfs("/tmp")
+    check_limits(chosen, tmp.f_blocks * tmp.f_frsize)
+    os.environ.update(chosen)
+    if os.getpid() == 1:
+        sys.exit(init.run(sys.argv[1:]))
     os.execvp(sys.argv[1], sys.argv[1:])

@@ -1,5 +1,5 @@
 import pytest
-from start import cpus, settings
+from start import check_limits, cpus, settings
 
 
 def test_defaults_and_empty_values(tmp_path):
@@ -40,3 +40,22 @@ def test_a_cpu_quota_is_rounded_up(tmp_path, monkeypatch, files, expected):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     assert cpus(tmp_path) == expected
+
+
+def test_limits_that_fit(tmp_path):
+    check_limits(settings({}, tmp_path), 20_971_520, tmp_path)
+    (tmp_path / "pids.max").write_text("max\n")
+    check_limits(settings({"WEB_THREADS": "5000"}, tmp_path), 20_971_520, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("environ", "line"),
+    [
+        ({"WEB_CONCURRENCY": "2", "WEB_THREADS": "225"}, "is 450.*limit of 512 .*APP_PIDS"),
+        ({"MAX_CONTENT_LENGTH": "10485761"}, "10485761 bytes, may need twice.*APP_TMP"),
+    ],
+)
+def test_limits_that_do_not_fit(tmp_path, environ, line):
+    (tmp_path / "pids.max").write_text("512\n")
+    with pytest.raises(SystemExit, match=line):
+        check_limits(settings({"WEB_CONCURRENCY": "1"} | environ, tmp_path), 20_971_520, tmp_path)
