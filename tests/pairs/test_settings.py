@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.load import load
+from tests.harness.load import ask_at_once, load
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import has_processes, recycles
 from tests.harness.wire import exchange
@@ -170,6 +170,15 @@ def test_workers_are_replaced_under_load(changed: Stack, record_property: Record
     assert lost == []
 
 
+def test_many_threads(restored: Stack, monkeypatch: pytest.MonkeyPatch):
+    """As many as start.py lets through: they start, and requests use them."""
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
+    monkeypatch.setenv("WEB_THREADS", "448")
+    restored.start()
+    outcomes = ask_at_once([f"{restored.url}/probe/work/0.5/{uuid4().hex}" for _ in range(60)])
+    assert {outcome.status for outcome in outcomes} == {200}
+
+
 @pytest.mark.parametrize(
     ("setting", "told"),
     [
@@ -177,6 +186,8 @@ def test_workers_are_replaced_under_load(changed: Stack, record_property: Record
         ("SECRET_KEY_FILE=/nowhere", "/nowhere, which cannot be read"),
         ("MAX_CONTENT_LENGTH=ten", "MAX_CONTENT_LENGTH must be a whole number"),
         ("WEB_THREADS=0", "WEB_THREADS must be a whole number, 1 or more"),
+        ("WEB_THREADS=500", "limit of 512 processes and threads. Raise APP_PIDS."),
+        ("MAX_CONTENT_LENGTH=500000000", "Raise APP_TMP."),
     ],
 )
 def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):
