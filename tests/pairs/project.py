@@ -1,10 +1,12 @@
 """A pair's project with the probe's static files, broken in some way where that is asked for."""
 
+import gzip
 import shutil
 from pathlib import Path
 
 from tests.harness.template import PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.mutations import MUTATIONS
+from tests.pairs.static_files import COMPRESSED, NAMED, OWN_COPY
 
 PACKAGE = "probed"
 PROBE = Path(__file__).parent / "probe"
@@ -23,7 +25,9 @@ def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
         proxy=pair.proxy,
         python_version=python_version(pair),
     )
-    shutil.copytree(PROBE / "static", project / "src" / PACKAGE / "static", dirs_exist_ok=True)
+    static = project / "src" / PACKAGE / "static"
+    shutil.copytree(PROBE / "static", static, dirs_exist_ok=True)
+    add_static_files(static)
     if mutation is not None:
         broken = MUTATIONS[mutation]
         file = project / broken.file
@@ -31,6 +35,19 @@ def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
         assert broken.old in text
         file.write_text(text.replace(broken.old, broken.new), encoding="utf-8")
     return project
+
+
+def add_static_files(static: Path) -> None:
+    """Add files with names that not every checkout can hold."""
+    for name in NAMED:
+        file = static / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name * 50, encoding="utf-8")
+    for name in COMPRESSED:
+        (static / name).write_bytes(gzip.compress(name.encode(), mtime=0))
+    (static / OWN_COPY).write_text("plain", encoding="utf-8")
+    (static / "link.css").symlink_to("style.css")
+    (static / "dangling.css").symlink_to("nothing.css")
 
 
 def python_version(pair: Pair) -> str:

@@ -136,14 +136,26 @@ def test_the_rest_of_the_path_arrives_as_sent(prefixed: Stack, path: str, seen: 
 
 
 @pytest.mark.parametrize("prefix", ["/some/blog", ""])
-def test_static_files_below_the_own_prefix(prefixed: Stack, prefix: str):
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize(
+    ("file", "content_type"),
+    [
+        ("style.css", "text/css; charset=utf-8"),
+        ("100%25.txt", "text/plain; charset=utf-8"),
+        ("what%3F.txt", "text/plain; charset=utf-8"),
+        ("download.tar.gz", "application/gzip"),
+    ],
+)
+def test_static_files_below_the_own_prefix(
+    prefixed: Stack, prefix: str, encoding: str, file: str, content_type: str
+):
     """By the proxy: the application does not see the request."""
-    for encoding in ("identity", "gzip"):
-        answer = prefixed.get(f"{prefix}/static/style.css", headers={"Accept-Encoding": encoding})
-        assert answer.status_code == 200
-        assert "X-Probe-Path" not in answer.headers
-        assert answer.headers.get("Content-Encoding", "identity") == encoding
-        assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    answer = prefixed.get(f"{prefix}/static/{file}", headers={"Accept-Encoding": encoding})
+    assert answer.status_code == 200
+    assert "X-Probe-Path" not in answer.headers
+    assert answer.headers["Content-Type"] == content_type
+    expected = "identity" if file.endswith(".gz") else encoding
+    assert answer.headers.get("Content-Encoding", "identity") == expected
 
 
 # nginx reads the result of its own check and the client's text as one string.

@@ -1,9 +1,25 @@
 """Static files come from the proxy."""
 
+import gzip
+import shlex
+from urllib.parse import quote
+
 import pytest
 
 from tests.harness.raw import Raw
 from tests.harness.stack import Stack
+from tests.pairs.static_files import (
+    BINARY,
+    COMPRESSED,
+    HASHED,
+    ODD,
+    OWN_COPY,
+    TYPED,
+    TYPES,
+    UNHASHED,
+)
+
+IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 @pytest.mark.smoke
@@ -97,22 +113,96 @@ def test_every_variant_says_that_it_varies(stack: Stack, accepted: str, coding: 
     assert answer.headers.get("Content-Encoding") == coding
 
 
-@pytest.mark.parametrize(
-    ("file", "cached"),
-    [
-        ("style.css", "no-cache"),
-        ("hashed.0a1b2c3d4e.css", "public, max-age=31536000, immutable"),
-        ("hashed-0a1b2c3d4e.js", "public, max-age=31536000, immutable"),
-        ("deep/er/plain.txt", "no-cache"),
-    ],
-)
-def test_caching(stack: Stack, file: str, cached: str):
-    answer = stack.get(f"/static/{file}")
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_types(stack: Stack, accepted: str):
+    told = {}
+    for file in TYPED:
+        answer = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
+        assert answer.status_code == 200, file
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        told[file] = answer.headers.get("Content-Type")
+    assert told == TYPED
+
+
+def test_type_is_that_of_the_last_extension(stack: Stack):
+    assert stack.get("/static/types/x.html.bak").headers["Content-Type"] == BINARY
+
+
+def test_every_type_of_the_table_is_tested(project):
+    """And each that is tested is there, so that both proxies have the same."""
+    (table,) = project.glob("proxy/**/mime.types")
+    rows = [shlex.split(row.strip(" ;"), comments=True) for row in table.read_text().splitlines()]
+    found = {row[0]: row[1:] for row in rows if row and "/" in row[0]}
+    # httpd has this one elsewhere.
+    found["application/gzip"] = sorted({"gz", *found["application/gzip"]})
+    assert found == {content_type: each.split() for content_type, each in TYPES.items()}
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+@pytest.mark.parametrize("file", COMPRESSED)
+def test_compressed_file_is_a_download(stack: Stack, project, file: str, accepted: str):
+    """As it is: what a browser unpacks, nobody can save."""
+    (source,) = project.glob(f"src/*/static/{file}")
+    answer = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
     assert answer.status_code == 200
-    assert answer.headers["Cache-Control"] == cached
-    again = stack.get(f"/static/{file}", headers={"If-None-Match": answer.headers["ETag"]})
-    assert again.status_code == 304
-    assert again.headers["Cache-Control"] == cached
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Content-Type"] == "application/gzip"
+    assert answer.content == source.read_bytes()
+
+
+def test_compressed_copy_by_its_own_name(stack: Stack):
+    answer = stack.get("/static/style.css.gz")
+    assert "Content-Encoding" not in answer.headers
+    assert answer.headers["Content-Type"] == "application/gzip"
+    assert gzip.decompress(answer.content) == stack.get("/static/style.css").content
+
+
+def test_own_compressed_copy_is_kept(stack: Stack):
+    """The user's, where the image's build would make one."""
+    answer = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert answer.text == f"{OWN_COPY}.gz"
+    answer = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "identity"})
+    assert answer.text == "plain"
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_odd_names(stack: Stack, accepted: str):
+    told = {}
+    for file in ODD:
+        answer = stack.get(f"/static/{quote(file)}", headers={"Accept-Encoding": accepted})
+        encoding = answer.headers.get("Content-Encoding", "identity")
+        told[file] = answer.status_code, encoding, answer.text == file * 50
+    assert told == dict.fromkeys(ODD, (200, accepted, True))
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_links(stack: Stack, accepted: str):
+    headers = {"Accept-Encoding": accepted}
+    answer = stack.get("/static/link.css", headers=headers)
+    assert answer.status_code == 200
+    assert answer.content == stack.get("/static/style.css").content
+    assert stack.get("/static/dangling.css", headers=headers).status_code in (403, 404)
+
+
+CACHED = dict.fromkeys(["style.css", "deep/er/plain.txt", *UNHASHED], "no-cache") | dict.fromkeys(
+    ["hashed.0a1b2c3d4e.css", "hashed-0a1b2c3d4e.js", *HASHED], IMMUTABLE
+)
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_caching(stack: Stack, accepted: str):
+    told = {}
+    for file in CACHED:
+        headers = {"Accept-Encoding": accepted}
+        answer = stack.get(f"/static/{file}", headers=headers)
+        assert answer.status_code == 200
+        told[file] = answer.headers["Cache-Control"]
+        headers["If-None-Match"] = answer.headers["ETag"]
+        again = stack.get(f"/static/{file}", headers=headers)
+        assert (again.status_code, again.headers["Cache-Control"]) == (304, told[file])
+    assert told == CACHED
 
 
 @pytest.mark.parametrize(
