@@ -399,7 +399,12 @@ MUTATIONS = [
     # Static files
     Mutation("static", "gunicorn-nginx", NGINX, "gzip_static on;"),
     Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),
+    Mutation("static", "gunicorn-nginx", "proxy/etc/nginx/mime.types", " mjs;", ";"),
+    Mutation("static", "gunicorn-nginx", NGINX, r"(?=\d+[a-f]+\d|[a-f]+\d+[a-f])"),
     Mutation("static", "gunicorn-apache", HTTPD, "    AllowMethods GET\n"),
+    Mutation("static", "gunicorn-apache", HTTPD, "B=%?#,"),
+    Mutation("static", "gunicorn-apache", HTTPD, "        AddType application/gzip .gz\n"),
+    Mutation("static", "gunicorn-apache", HTTPD, "(?<!-[0-9a-f]{4})"),
     # Streaming
     Mutation("streaming", "gunicorn-apache", HTTPD, "Header unset X-Accel-Buffering"),
     Mutation(
