@@ -23,5 +23,9 @@ def test_each_is_of_a_pair_and_has_a_reason():
 @pytest.mark.parametrize("test", [test for limit, _ in KNOWN_LIMITS for test in limit["tests"]])
 def test_each_is_shown_by_a_test(test: str):
     file, _, name = test.partition("::")
-    source = (ROOT / "tests" / "pairs" / file).read_text(encoding="utf-8")
+    (source,) = [
+        path.read_text(encoding="utf-8")
+        for folder in ("pairs", "application")
+        if (path := ROOT / "tests" / folder / file).exists()
+    ]
     assert f"def {name.partition('[')[0]}(" in source

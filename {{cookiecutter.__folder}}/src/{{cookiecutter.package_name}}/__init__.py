@@ -7,7 +7,7 @@ from importlib import import_module
 
 from flask import Flask
 
-from . import boundary, config, headers, health, logs, pages
+from . import boundary, config, failures, headers, health, logs, pages
 from .drain import DrainBody
 from .sessions import SessionInterface
 
@@ -29,6 +29,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     app.wsgi_app = DrainBody(  # type: ignore[method-assign]
         app.wsgi_app, settings["MAX_CONTENT_LENGTH"]
     )
+    failures.init_app(app)
     # The log is first, to have what the boundary refuses; the boundary is last, around the others.
     logs.init_app(app)
     headers.init_app(app)

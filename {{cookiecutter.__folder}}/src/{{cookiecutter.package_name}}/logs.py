@@ -9,6 +9,8 @@ from uuid import uuid4
 
 from flask import Flask, Response, g, has_request_context, request
 
+from .failures import ResponseFailed
+
 # What a trusted proxy gives; anything else is replaced, so that nobody can write log lines.
 REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
 
@@ -16,11 +18,14 @@ access_log = logging.getLogger(f"{__package__}.access")
 
 
 class RequestIdFilter(logging.Filter):
-    """Add ``request_id`` to every record, empty outside a request."""
+    """Add ``request_id`` to every record that has none, empty outside a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = getattr(g, "request_id", "") if has_request_context() else ""
-        return True
+        if not hasattr(record, "request_id"):
+            record.request_id = getattr(g, "request_id", "") if has_request_context() else ""
+        # Not a server's line about a failure that is logged already; some have it as text alone.
+        failure = str(record.exc_info[1:2] if record.exc_info else record.msg)
+        return ResponseFailed.__name__ not in failure
 
 
 def dict_config(level: str) -> dict[str, Any]:
@@ -63,6 +68,8 @@ def init_app(app: Flask) -> None:
     def start() -> None:
         given = request.headers.get("X-Request-ID", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        # For what fails once the context is gone.
+        request.environ["request_id"] = g.request_id
         g.started = time.perf_counter()
 
     @app.after_request

@@ -11,6 +11,7 @@ import uwsgi
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
+from {{ cookiecutter.package_name }}.failures import ResponseFailed
 from {{ cookiecutter.package_name }}.wsgi import app
 
 
@@ -32,12 +33,11 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
     """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
     try:
         yield from body
-    except Exception:
+    except ResponseFailed:
         # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
         # which another request may have got by then.
         with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
-        raise
 
 
 class Chunks(RawIOBase):

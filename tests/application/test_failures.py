@@ -1,0 +1,146 @@
+"""A failure ends one request: 500, or a cut connection; the traceback is logged, the service lives.
+
+PEP 3333 leaves what follows an exception to the server, so that servers differ; Flask responds with
+500 to an Exception, and leaves the others to the server too.
+"""
+
+import json
+from collections.abc import Sequence
+from uuid import uuid4
+
+import pytest
+import requests
+
+from tests.harness.stack import Stack, wait_until
+
+from .together import results, together
+
+KINDS = ["exception", "exit", "interrupt", "generator-exit", "base"]
+# Exceptions in Python's sense, as the first one.
+MORE = ["stop-iteration", "memory", "recursion", "os", "warning"]
+
+
+def fail_beside_others(stack: Stack, path: str) -> list[tuple[int | None, str | None]]:
+    """Send four requests that fail among four that do not; return how each of the four ended.
+
+    That is a status, or None for a response that was cut off, and the request's id.
+    """
+    processes = {result["pid"] for result in results(stack, "/failures/pid")}
+    paths = [path, "/failures/pid"] * 4
+    responses = together(stack, paths, stream=True)
+    assert [response.status_code for response in responses[1::2]] == [200] * 4
+    ends = [end(response) for response in responses]
+    assert {result["pid"] for result in results(stack, "/failures/pid")} == processes
+    ids = [response.headers.get("X-Request-ID") for response in responses]
+    return list(zip(ends, ids, strict=True))[::2]
+
+
+def end(response: requests.Response) -> int | None:
+    """Return a response's status, or None where it was cut off."""
+    with response:
+        try:
+            assert "Traceback" not in response.text
+        except requests.RequestException:
+            return None
+        return response.status_code
+
+
+def tracebacks(stack: Stack, token: str, times: int) -> list[str]:
+    """Return the request ids of the tracebacks with this token, once there are so many."""
+    app = stack.container("app")
+
+    def found() -> list[str]:
+        log = app.logs(tail=2000).decode().splitlines()
+        # A traceback ends with the exception's message.
+        lines = [line for line in log if f": {token}" in line]
+        return lines if len(lines) >= times else []
+
+    lines = wait_until(found, timeout=5, told=lambda: app.logs(tail=50).decode())
+    return [json.loads(line)["request_id"] for line in lines]
+
+
+def assert_logged_once(stack: Stack, token: str, ends: Sequence[tuple[object, str | None]]) -> None:
+    assert sorted(tracebacks(stack, token, len(ends))) == sorted(request for _, request in ends)
+
+
+@pytest.mark.parametrize("kind", KINDS + MORE)
+def test_in_the_view(stack: Stack, kind: str):
+    """Exceptions in a view, SystemExit and MemoryError among them."""
+    ends = fail_beside_others(stack, f"/failures/view/{kind}/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {500}
+    assert_logged_once(stack, token, ends)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_before_the_first_part(stack: Stack, kind: str):
+    """Exceptions in a generator before its first part."""
+    ends = fail_beside_others(stack, f"/failures/generator/{kind}/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {500}
+    assert_logged_once(stack, token, ends)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_after_the_first_part(stack: Stack, kind: str):
+    """Exceptions in a generator after its first part."""
+    ends = fail_beside_others(stack, f"/failures/generator/{kind}/3/{(token := uuid4().hex)}")
+    # The proxy's own response where the server had sent nothing yet.
+    assert {status for status, _ in ends} <= {None, 502}
+    assert_logged_once(stack, token, ends)
+    # What servers add where they see that a response failed.
+    assert "ResponseFailed" not in stack.container("app").logs(tail=2000).decode()
+
+
+@pytest.mark.parametrize("kind", ["exception", "exit"])
+@pytest.mark.parametrize("place", ["before", "teardown"])
+def test_around_the_view(stack: Stack, place: str, kind: str):
+    """Exceptions in before_request and teardown functions."""
+    ends = fail_beside_others(stack, f"/failures/{place}/{kind}/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {500}
+    assert_logged_once(stack, token, ends)
+
+
+@pytest.mark.parametrize("kind", ["exception", "exit"])
+def test_in_after_request(stack: Stack, kind: str):
+    """Exceptions in after_request functions; Flask runs those for its 500 too."""
+    ends = fail_beside_others(stack, f"/failures/after/{kind}/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {500}
+    assert set(tracebacks(stack, token, len(ends))) == {request for _, request in ends}
+
+
+@pytest.mark.parametrize("kind", ["exception", "exit"])
+def test_when_the_response_closes(stack: Stack, kind: str):
+    """Exceptions in call_on_close functions; the response was sent by then."""
+    ends = fail_beside_others(stack, f"/failures/close/{kind}/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {200}
+    assert_logged_once(stack, token, ends)
+
+
+def test_in_the_error_handler(stack: Stack):
+    """Exceptions in error handlers."""
+    ends = fail_beside_others(stack, f"/failures/view/mishandled/{(token := uuid4().hex)}")
+    assert {status for status, _ in ends} == {500}
+    assert set(tracebacks(stack, token, len(ends))) == {request for _, request in ends}
+
+
+def test_abort(stack: Stack):
+    """abort() and HTTP exceptions in views and generators."""
+    for path in ("/failures/view/abort/x", "/failures/view/http/x"):
+        assert {response.status_code for response in together(stack, [path] * 4)} == {410}
+    ends = fail_beside_others(stack, "/failures/generator/http/x")
+    assert {status for status, _ in ends} == {500}
+
+
+@pytest.mark.parametrize(
+    "kind", ["json-loads", "json-dumps", "repr", "compare", "equal", "compile"]
+)
+def test_deep_recursion(stack: Stack, kind: str):
+    """Recursion through C code, such as json's."""
+    ends = fail_beside_others(stack, f"/failures/deep/{kind}")
+    assert {status for status, _ in ends} == {200}
+
+
+def test_deep_json_of_a_client(stack: Stack):
+    """Deeply nested JSON from a client."""
+    data = "[" * 100_000 + "]" * 100_000
+    path, headers = "/failures/json", {"Content-Type": "application/json"}
+    assert results(stack, path, method="POST", data=data, headers=headers)

@@ -1,0 +1,69 @@
+import json
+import sys
+
+import pytest
+from flask import Response
+
+
+def logged(capsys) -> list[dict[str, str]]:
+    """Return the log's lines with a traceback."""
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return [line for line in lines if "exc_info" in line]
+
+
+def fail():
+    raise ValueError
+
+
+def parts(*first):
+    yield from first
+    fail()
+
+
+def failing_close():
+    response = Response("whole")
+    response.call_on_close(fail)
+    return response
+
+
+@pytest.mark.parametrize(
+    ("view", "name"), [(sys.exit, "SystemExit"), (lambda: Response(parts()), "ValueError")]
+)
+def test_a_failure_is_a_response_of_its_own_and_logged_once(make_app, capsys, view, name):
+    app = make_app(TRUST_REQUEST_ID="on")
+    app.add_url_rule("/fail", view_func=view)
+    response = app.test_client().get("/fail", headers={"X-Request-ID": "abc123"})
+    assert response.status_code == 500
+    assert response.headers["X-Frame-Options"] == "DENY"
+    (line,) = logged(capsys)
+    assert line["request_id"] == "abc123"
+    assert name in line["exc_info"]
+
+
+def test_a_failure_after_the_first_part_ends_the_response(make_app, package, capsys):
+    app = make_app()
+    app.add_url_rule("/fail", view_func=lambda: Response(parts("first")))
+    response = app.test_client().get("/fail")
+    body = response.iter_encoded()
+    assert next(body) == b"first"
+    with pytest.raises(package.failures.ResponseFailed):
+        next(body)
+    (line,) = logged(capsys)
+    assert "ValueError" in line["exc_info"]
+
+
+def test_a_failure_to_close_changes_nothing_for_the_client(make_app, capsys):
+    app = make_app()
+    app.add_url_rule("/fail", view_func=failing_close)
+    response = app.test_client().get("/fail", buffered=True)
+    assert (response.status_code, response.text) == (200, "whole")
+    (line,) = logged(capsys)
+    assert "ValueError" in line["exc_info"]
+
+
+def test_a_test_sees_the_exception(make_app):
+    app = make_app()
+    app.testing = True
+    app.add_url_rule("/fail", view_func=sys.exit)
+    with pytest.raises(SystemExit):
+        app.test_client().get("/fail")
