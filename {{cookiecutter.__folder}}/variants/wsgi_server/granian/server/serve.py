@@ -19,6 +19,9 @@ if __name__ == "__main__":
     # Whatever this Python's default: a forked worker would have this process's signal handlers
     # until the application is loaded, and not hear that it is to stop.
     multiprocessing.set_start_method("spawn")
+    # The stack of Rust's threads, which run the views: in Rust's 2 MiB, deep recursion that Python
+    # still allows ends the process. https://doc.rust-lang.org/std/thread/#stack-size
+    os.environ.setdefault("RUST_MIN_STACK", str(8 * 1024 * 1024))
     socket = os.environ.get("UNIX_SOCKET")
     Granian(
         "{{ cookiecutter.package_name }}.wsgi:app",
