@@ -32,7 +32,8 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
     """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
     try:
-        yield from body
+        for part in body:  # not "yield from", which closes the body, as application() does
+            yield part
     except ResponseFailed:
         # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
         # which another request may have got by then.
