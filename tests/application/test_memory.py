@@ -1,0 +1,33 @@
+"""Memory that a request used is free again, and a leak ends with its process."""
+
+import pytest
+
+from tests.harness.stack import Stack, wait_until
+from tests.harness.template import recycles
+
+from .together import results, together
+from .watch import use
+
+
+def test_memory_of_a_request(stack: Stack):
+    """Large allocations of a request, returned after it."""
+    app = stack.container("app")
+    expected = [{"length": 40 << 20, "count": 10_000}] * 8
+    assert results(stack, "/memory/local/40") == expected
+    before = use(app).memory
+    assert results(stack, "/memory/local/40") == expected
+    # In KiB; one response that is kept is 40,960.
+    wait_until(lambda: use(app).memory < before + 30_000, timeout=5, told=lambda: str(use(app)))
+
+
+@pytest.mark.disruptive
+def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
+    """Memory leaks, by MAX_REQUESTS where the server replaces its processes."""
+    monkeypatch.setenv("MAX_REQUESTS", "100")
+    restored.start()
+    # All of them would need 560 MB of the 512.
+    times = 280 if recycles(restored.pair.server) else 40
+    responses = together(restored, ["/memory/kept/2"] * times)
+    assert {response.status_code for response in responses} == {200}
+    processes = {response.json()["pid"] for response in responses}
+    assert (len(processes) > 1) == recycles(restored.pair.server)
