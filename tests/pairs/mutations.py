@@ -14,6 +14,11 @@ HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
 LUA = "proxy/usr/local/apache2/conf/requests.lua"
 SERVE = "server/serve.py"
 
+# Where each request begins, and what leaks there.
+STARTED = "g.started = time.perf_counter()"
+KEEP = STARTED + "; app.extensions.setdefault('kept', []).append({})"
+MKSTEMP = STARTED + "; __import__('os').close(__import__('tempfile').mkstemp()[0])"
+
 
 @dataclass(frozen=True)
 class Mutation:
@@ -39,6 +44,77 @@ class Mutation:
 
 
 MUTATIONS = [
+    # Applications
+    Mutation(
+        "application/failures", "gunicorn-nginx", "src/probed/__init__.py", "failures.init_app(app)"
+    ),
+    Mutation(
+        "application/failures",
+        "waitress-nginx",
+        "src/probed/logs.py",
+        "return ResponseFailed.__name__ not in failure",
+        "return True",
+    ),
+    Mutation(
+        "application/failures",
+        "granian-apache",
+        SERVE,
+        'os.environ.setdefault("RUST_MIN_STACK", str(8 * 1024 * 1024))',
+    ),
+    Mutation(
+        "application/lifecycle",
+        "gunicorn-nginx",
+        "src/probed/failures.py",
+        "self.body.close()",
+        "pass",
+    ),
+    Mutation(
+        "application/lifecycle",
+        "uwsgi-nginx",
+        "server/application.py",
+        "        for part in body:",
+        "        yield from body\n        for part in ():",
+    ),
+    Mutation(
+        "application/lifecycle",
+        "hypercorn-nginx",
+        SERVE,
+        'return ClosingIterator(present, getattr(body, "close", None))',
+        "return present",
+    ),
+    Mutation(
+        "application/memory",
+        "gunicorn-nginx",
+        "server/gunicorn.conf.py",
+        'max_requests = int(os.environ["MAX_REQUESTS"])',
+        "max_requests = 0",
+    ),
+    Mutation("application/memory", "uwsgi-nginx", "server/uwsgi.ini", "min-worker-lifetime = 0"),
+    Mutation(
+        "application/memory",
+        "mod_wsgi-nginx",
+        "server/httpd.conf",
+        " maximum-requests=${MAX_REQUESTS}",
+    ),
+    *(
+        Mutation("application/leaks", "gunicorn-nginx", "src/probed/logs.py", STARTED, leak)
+        for leak in (KEEP.format("bytes(50_000)"), KEEP.format("open(__file__)"), MKSTEMP)
+    ),
+    Mutation(
+        "application/stop",
+        "gunicorn-nginx",
+        "server/gunicorn.conf.py",
+        'graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])',
+        "graceful_timeout = 1",
+    ),
+    Mutation("application/stop", "waitress-nginx", SERVE, "while busy() and", "while False and"),
+    Mutation(
+        "application/stop",
+        "eventlet-nginx",
+        SERVE,
+        'int(os.environ["GRACEFUL_TIMEOUT"])',
+        "1",
+    ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
     Mutation("bodies", "gunicorn-nginx", NGINX, "client_max_body_size ${MAX_CONTENT_LENGTH};"),
