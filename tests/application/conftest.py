@@ -17,6 +17,8 @@ from tests.pairs.conftest import (  # noqa: F401
 )
 from tests.pairs.project import PACKAGE, make_project
 
+from .samples import write_samples
+
 APP = Path(__file__).parent / "app"
 
 
@@ -46,6 +48,7 @@ def project(
     factory.write_text(text, encoding="utf-8")
     with (project / "requirements.txt").open("a", encoding="utf-8") as requirements:
         requirements.write((APP / "requirements.txt").read_text(encoding="utf-8"))
+    write_samples(project / "samples")
     certificates = project / "certificates"
     certificates.mkdir()
     authority = trustme.CA()
