@@ -32,13 +32,16 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
     """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
     try:
-        for part in body:  # not "yield from", which closes the body, as application() does
+        # Not "yield from", which closes the body, as application() does.
+        for part in body:  # noqa: UP028
             yield part
-    except ResponseFailed:
+    except Exception as error:
         # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
         # which another request may have got by then.
         with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
+        if not isinstance(error, ResponseFailed):
+            raise
 
 
 class Chunks(RawIOBase):
