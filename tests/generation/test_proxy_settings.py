@@ -17,9 +17,10 @@ def settings(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     nproc.write_text("#!/bin/sh\necho 4\n")
     nproc.chmod(0o755)
     script = SCRIPT.read_text(encoding="utf-8").replace("/sys/fs/cgroup", str(folder))
+    script = script.replace("/usr/local/bin", f"'{FOLDER}/proxy/usr/local/bin'")
     return subprocess.run(
         ["sh", "-c", f'{script}\necho "$NGINX_WORKERS|$NGINX_TRUSTED_NETWORKS"'],
-        env={"PATH": f"{folder}:/usr/bin:/bin"} | environ,
+        env={"PATH": f"{folder}:/usr/bin:/bin", "MAX_CONTENT_LENGTH": "10485760"} | environ,
         capture_output=True,
         text=True,
         check=False,

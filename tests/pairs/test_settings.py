@@ -191,8 +191,18 @@ def test_many_threads(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     ],
 )
 def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):
-    # A container like the application's, but for the setting, and started once only.
-    like = stack.container("app").attrs
+    assert_refused(stack, "app", setting, told)
+
+
+def test_a_proxy_whose_tmp_holds_no_upload_says_so_and_exits(stack: Stack):
+    size = 128 * 1024 * 1024
+    told = f"MAX_CONTENT_LENGTH is {size + 1}, but /tmp has {size} bytes: raise PROXY_TMP"
+    assert_refused(stack, "proxy", f"MAX_CONTENT_LENGTH={size + 1}", told)
+
+
+def assert_refused(stack: Stack, service: str, setting: str, told: str) -> None:
+    # A container like the service's, but for the setting, and started once only.
+    like = stack.container(service).attrs
     host = like["HostConfig"] | {"RestartPolicy": {}, "NetworkMode": "none"}
     config = like["Config"] | {"Env": [*like["Config"]["Env"], setting], "HostConfig": host}
     container = stack.docker.containers.get(stack.docker.api.create_container_from_config(config))
