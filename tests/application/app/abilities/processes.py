@@ -1,0 +1,172 @@
+"""Processes: programs, and functions in processes of Python's own."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
+
+from flask import Blueprint, request
+
+blueprint = Blueprint("processes", __name__)
+
+# Made by a request and kept, as an application may keep one for all requests.
+kept: list[ProcessPoolExecutor] = []
+
+
+def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[bytes]:
+    """Run Python code in a program of its own."""
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, capture_output=True, check=False, **options)
+
+
+@blueprint.get("/python")
+def own_python() -> dict[str, object]:
+    """Run this Python: it is the one of the virtual environment, with the same packages."""
+    done = python("import flask, httpx, sys; print(sys.prefix)")
+    return {
+        "status": done.returncode,
+        "output": done.stdout.decode(),
+        "error": done.stderr.decode(),
+    }
+
+
+@blueprint.get("/shell")
+def shell() -> dict[str, object]:
+    """Run a pipeline in a shell, where the image has one."""
+    try:
+        done = subprocess.run("echo $((6 * 7)) | cat", shell=True, capture_output=True)  # noqa: S602
+    except FileNotFoundError:
+        return {"output": None}
+    return {"output": done.stdout.decode()}
+
+
+@blueprint.get("/echo")
+def echo() -> dict[str, object]:
+    """Send a program ``?length=`` bytes; return how many of the same came back."""
+    data = os.urandom(1000) * (int(request.args["length"]) // 1000)
+    code = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
+    done = python(code, input=data)
+    return {"length": len(done.stdout), "same": done.stdout == data}
+
+
+@blueprint.get("/timeout")
+def time_out() -> dict[str, object]:
+    """End a program that takes too long."""
+    try:
+        python("import time; time.sleep(60)", timeout=0.5)
+    except subprocess.TimeoutExpired:
+        return {"expired": True}
+    return {"expired": False}
+
+
+@blueprint.get("/environment")
+def environment() -> dict[str, object]:
+    """Run a program elsewhere, with variables of its own; return its status and what it printed."""
+    code = "import os, sys; print(os.environ['NAME'], os.getcwd()); sys.exit(3)"
+    done = python(code, env=os.environ | {"NAME": "schön"}, cwd="/tmp")  # noqa: S108
+    return {"status": done.returncode, "output": done.stdout.decode()}
+
+
+@blueprint.get("/row")
+def row() -> dict[str, object]:
+    """Run ``?times=`` programs, one after the other; return the statuses that came of it."""
+    command = [sys.executable, "-I", "-S", "-c", "pass"]
+    times = int(request.args["times"])
+    return {"statuses": [subprocess.run(command, check=False).returncode for _ in range(times)]}
+
+
+@blueprint.get("/conversation")
+def conversation() -> dict[str, object]:
+    """Write to a program and read from it in turns, then end it by SIGTERM."""
+    code = "import sys\nfor line in sys.stdin: print(int(line) ** 2, flush=True)"
+    answers = []
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        for number in range(5):
+            print(number, file=program.stdin, flush=True)
+            answers.append(int(program.stdout.readline()))
+        running = program.poll() is None
+        program.terminate()
+    return {"answers": answers, "running": running, "status": program.returncode}
+
+
+def square(number: int) -> int:
+    return number * number
+
+
+def put_squares(queue: "Queue[int]", count: int) -> None:
+    for number in range(count):
+        queue.put(number * number)
+
+
+def run_for_long(started: Event) -> None:
+    started.set()
+    time.sleep(30)
+
+
+def fail() -> None:
+    raise LookupError("on purpose")
+
+
+def with_process(context: BaseContext) -> list[int]:
+    """Start one process, which sends its results through a queue."""
+    queue = context.Queue()
+    process = context.Process(target=put_squares, args=(queue, 5))
+    process.start()
+    found = [queue.get(timeout=20) for _ in range(5)]
+    process.join()
+    return [*found, process.exitcode]
+
+
+def with_terminated(context: BaseContext) -> list[int]:
+    """Start one process that runs for long, and end it by SIGTERM."""
+    started = context.Event()
+    process = context.Process(target=run_for_long, args=(started,))
+    process.start()
+    started.wait(20)
+    process.terminate()
+    process.join(10)
+    return [process.exitcode]
+
+
+def with_pool(context: BaseContext) -> list[int]:
+    """Use a pool, which ends its processes by SIGTERM."""
+    with context.Pool(2) as pool:
+        return pool.map(square, range(5))
+
+
+def with_executor(context: BaseContext | None) -> list[int]:
+    """Use an executor; an exception of its processes is raised here."""
+    with ProcessPoolExecutor(2, mp_context=context) as executor:
+        found = list(executor.map(square, range(5)))
+        failed = executor.submit(fail).exception(timeout=20)
+    return [*found, str(failed) == "on purpose"]
+
+
+def with_kept(context: BaseContext | None) -> list[int]:
+    """Use an executor that stays for the next requests."""
+    if not kept:
+        kept.append(ProcessPoolExecutor(2, mp_context=context))
+    return list(kept[0].map(square, range(5)))
+
+
+WAYS: dict[str, Callable[[BaseContext], list[int]]] = {
+    "process": with_process,
+    "terminated": with_terminated,
+    "pool": with_pool,
+    "executor": with_executor,
+    "kept": with_kept,
+}
+
+
+@blueprint.get("/<way>/<method>")
+def functions(way: str, method: str) -> dict[str, object]:
+    """Run functions in processes that are started by this method."""
+    return {"found": WAYS[way](multiprocessing.get_context(method))}

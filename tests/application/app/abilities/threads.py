@@ -1,0 +1,154 @@
+"""Threads: started by a view and at import, what they share, and what is a request's own."""
+
+import contextvars
+import queue
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from flask import Blueprint, copy_current_request_context, current_app, g, request
+
+blueprint = Blueprint("threads", __name__)
+
+# Made at import, as many applications do.
+jobs: "queue.Queue[tuple[int, queue.Queue[int]]]" = queue.Queue()
+executor = ThreadPoolExecutor(2)
+lock = threading.Lock()
+local = threading.local()
+variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
+finished: dict[str, str] = {}
+counted = [0]
+
+
+def work() -> None:
+    """Square each number that arrives, for ever."""
+    while True:
+        number, reply = jobs.get()
+        reply.put(number * number)
+
+
+threading.Thread(target=work, daemon=True).start()
+
+
+@blueprint.get("/background/<int:number>")
+def background(number: int) -> dict[str, object]:
+    """Have a number squared by the thread that was started at import."""
+    reply: queue.Queue[int] = queue.Queue()
+    jobs.put((number, reply))
+    try:
+        return {"square": reply.get(timeout=5)}
+    except queue.Empty:
+        return {"square": None}
+
+
+@blueprint.get("/started")
+def started() -> dict[str, object]:
+    """Start threads and wait for them."""
+    found: list[int] = []
+    threads = [threading.Thread(target=lambda n=n: found.append(n * n)) for n in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {"squares": sorted(found)}
+
+
+@blueprint.post("/later/<name>")
+def later(name: str) -> dict[str, object]:
+    """Start a thread that goes on after the response."""
+
+    def finish() -> None:
+        time.sleep(0.3)
+        finished[name] = threading.current_thread().name
+
+    threading.Thread(target=finish, name=f"later-{name}").start()
+    return {"finished": name in finished}
+
+
+@blueprint.get("/later/<name>")
+def found_later(name: str) -> dict[str, object]:
+    """Return what that thread left."""
+    return {"by": finished.get(name)}
+
+
+@blueprint.get("/own/<name>")
+def own(name: str) -> dict[str, object]:
+    """Keep a value where only this request's thread may see it, while others do the same."""
+    local.value = g.value = name
+    variable.set(name)
+    time.sleep(0.2)
+    return {"found": [local.value, g.value, variable.get(), request.view_args["name"]]}
+
+
+@blueprint.get("/counted")
+def count() -> dict[str, object]:
+    """Count the requests, which a lock lets in one at a time."""
+    with lock:
+        number = counted[0]
+        time.sleep(0.02)
+        counted[0] = number + 1
+    return {"number": number}
+
+
+@blueprint.get("/primitives")
+def primitives() -> dict[str, object]:
+    """Coordinate threads by a condition, an event, a barrier and a semaphore."""
+    condition, event = threading.Condition(), threading.Event()
+    barrier, semaphore = threading.Barrier(3), threading.Semaphore(2)
+    inside, most, ready = [0], [0], []
+
+    def enter() -> None:
+        barrier.wait(10)
+        with semaphore:
+            with condition:
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+            event.wait(0.05)
+            with condition:
+                inside[0] -= 1
+                ready.append(True)
+                condition.notify_all()
+
+    threads = [threading.Thread(target=enter) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    with condition:
+        whole = condition.wait_for(lambda: len(ready) == 3, timeout=10)
+    return {"whole": whole, "most": most[0], "waited": event.wait(0.01)}
+
+
+@blueprint.get("/executors")
+def executors() -> dict[str, object]:
+    """Use an executor that was made at import, and one of the view's own."""
+    first = sum(
+        future.result() for future in as_completed(executor.submit(pow, 2, n) for n in (1, 2))
+    )
+    with ThreadPoolExecutor(3) as pool:
+        second = list(pool.map(lambda n: n * n, range(5)))
+    return {"sum": first, "squares": second}
+
+
+@blueprint.get("/context")
+def context() -> dict[str, object]:
+    """Use the request in a thread."""
+
+    @copy_current_request_context
+    def name() -> list[str]:
+        return [current_app.name, request.args["name"]]
+
+    return {"found": executor.submit(name).result(timeout=10)}
+
+
+@blueprint.get("/timer")
+def timer() -> dict[str, object]:
+    """Have a function called a little later."""
+    event = threading.Event()
+    threading.Timer(0.05, event.set).start()
+    return {"called": event.wait(10)}
+
+
+@blueprint.get("/hold")
+def hold() -> dict[str, object]:
+    """Hold the interpreter's lock in C for some tenths of a second."""
+    return {"match": re.match(r"(x+x+)+y", "x" * 22) is not None}

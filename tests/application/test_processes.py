@@ -1,0 +1,92 @@
+"""A view may start processes."""
+
+import time
+
+import pytest
+
+from tests.harness.stack import Stack
+from tests.harness.template import Pair
+
+from .conftest import app_base
+from .together import results
+
+METHODS = ["fork", "forkserver", "spawn"]
+SQUARES = [0, 1, 4, 9, 16]
+
+
+def test_own_python(stack: Stack):
+    """Programs: `sys.executable`, with the same packages."""
+    expected = {"status": 0, "output": "/opt/venv\n", "error": ""}
+    assert results(stack, "/processes/python", times=4) == [expected] * 4
+
+
+def test_shell(stack: Stack, pair: Pair):
+    """Programs in a shell, where the image has one."""
+    output = {"full": "42\n", "minimal": None}[app_base(pair)]
+    assert results(stack, "/processes/shell") == [{"output": output}] * 8
+
+
+def test_input_and_output(stack: Stack):
+    """Programs with a megabyte of input and output."""
+    expected = {"length": 1_000_000, "same": True}
+    assert results(stack, "/processes/echo?length=1000000") == [expected] * 8
+
+
+def test_timeout(stack: Stack):
+    """Programs with a timeout."""
+    assert results(stack, "/processes/timeout") == [{"expired": True}] * 8
+
+
+def test_environment(stack: Stack):
+    """Programs with an environment and a working directory of their own."""
+    expected = {"status": 3, "output": "schön /tmp\n"}
+    assert results(stack, "/processes/environment") == [expected] * 8
+
+
+def test_many_programs(stack: Stack):
+    """Hundreds of programs in a row."""
+    assert results(stack, "/processes/row?times=75", times=4) == [{"statuses": [0] * 75}] * 4
+
+
+def test_conversation(stack: Stack):
+    """Programs that are written to and read from in turns, and ended by SIGTERM."""
+    expected = {"answers": SQUARES, "running": True, "status": -15}
+    assert results(stack, "/processes/conversation") == [expected] * 8
+
+
+# Each process that is not forked imports the application's module again: two at a time.
+@pytest.mark.parametrize("method", METHODS)
+def test_process(stack: Stack, method: str):
+    """multiprocessing.Process and Queue."""
+    assert results(stack, f"/processes/process/{method}", times=2) == [{"found": [*SQUARES, 0]}] * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_terminated_process(stack: Stack, method: str):
+    """multiprocessing.Process, ended by SIGTERM."""
+    assert results(stack, f"/processes/terminated/{method}", times=2) == [{"found": [-15]}] * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_pool(stack: Stack, method: str):
+    """multiprocessing.Pool."""
+    assert results(stack, f"/processes/pool/{method}", times=2) == [{"found": SQUARES}] * 2
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_executor(stack: Stack, method: str):
+    """ProcessPoolExecutor."""
+    expected = {"found": [*SQUARES, True]}
+    assert results(stack, f"/processes/executor/{method}", times=2) == [expected] * 2
+
+
+@pytest.mark.disruptive
+@pytest.mark.parametrize("method", METHODS)
+def test_stop(restored: Stack, method: str):
+    """Graceful shutdown while a ProcessPoolExecutor is kept."""
+    assert results(restored, f"/processes/kept/{method}", times=2) == [{"found": SQUARES}] * 2
+    started = time.monotonic()
+    restored.compose("stop")
+    seconds = time.monotonic() - started
+    assert restored.container("app").attrs["State"]["ExitCode"] == 0
+    assert seconds < 10
