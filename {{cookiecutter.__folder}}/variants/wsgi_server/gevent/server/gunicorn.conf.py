@@ -8,15 +8,19 @@ from gevent import monkey
 monkey.patch_all()
 
 import os
+import runpy
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from gevent import Greenlet, Timeout, getcurrent, kill
 from gunicorn.http import message
 from gunicorn.workers.ggevent import GeventWorker
 
-from {{ cookiecutter.package_name }} import logs
+# Run, not imported: that would load the application in this process, from which the workers are
+# forked, and threads that it starts at import would be missing in them.
+logs = runpy.run_path(f"{Path(__file__).parents[1]}/src/{{ cookiecutter.package_name }}/logs.py")
 
 
 class Worker(GeventWorker):
@@ -80,6 +84,6 @@ control_socket_disable = True
 
 # The application logs each answer itself, with its request id.
 accesslog = None
-logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper()) | {
+logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
 }

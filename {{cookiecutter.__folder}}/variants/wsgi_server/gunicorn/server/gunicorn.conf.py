@@ -1,10 +1,14 @@
 """Gunicorn: worker processes with threads. https://gunicorn.org/reference/settings/"""
 
 import os
+import runpy
+from pathlib import Path
 
 from gunicorn.http import message
 
-from {{ cookiecutter.package_name }} import logs
+# Run, not imported: that would load the application in this process, from which the workers are
+# forked, and threads that it starts at import would be missing in them.
+logs = runpy.run_path(f"{Path(__file__).parents[1]}/src/{{ cookiecutter.package_name }}/logs.py")
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 socket = os.environ.get("UNIX_SOCKET")
@@ -40,6 +44,6 @@ control_socket_disable = True
 
 # The application logs each answer itself, with its request id.
 accesslog = None
-logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper()) | {
+logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
 }
