@@ -1,6 +1,13 @@
-"""What uWSGI loads: the application, with four corrections that uWSGI has no setting for."""
+"""What uWSGI loads: the application, with corrections that uWSGI has no setting for."""
+# ruff: noqa: E402 (the order of the imports is the point)
+
+import sys
+
+# uWSGI names a Python without the packages: https://github.com/unbit/uwsgi/issues/670
+sys.executable = f"{sys.prefix}/bin/python"
 
 import os
+import signal
 import socket
 from collections.abc import Iterable, Iterator
 from io import BufferedReader, RawIOBase
@@ -17,6 +24,9 @@ from {{ cookiecutter.package_name }}.wsgi import app
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Run the application."""
+    # uWSGI blocks all signals in its threads, and a process that a view starts inherits that: SIGTERM
+    # would not end it, and multiprocessing's forkserver would miss the end of its processes.
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # As it was sent: uWSGI resolves the dots in a path.
     path = environ["REQUEST_URI"].partition("?")[0]
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
