@@ -65,6 +65,19 @@ def time_out() -> dict[str, object]:
     return {"expired": False}
 
 
+@blueprint.get("/failure")
+def failure() -> dict[str, object]:
+    """Run a program that fails, by each function that raises an exception then."""
+    statuses = []
+    for function in (subprocess.run, subprocess.check_call, subprocess.check_output):
+        options = {"check": True} if function is subprocess.run else {}
+        try:
+            function([sys.executable, "-c", "raise SystemExit(3)"], **options)
+        except subprocess.CalledProcessError as error:
+            statuses.append(error.returncode)
+    return {"statuses": statuses}
+
+
 @blueprint.get("/environment")
 def environment() -> dict[str, object]:
     """Run a program elsewhere, with variables of its own; return its status and what it printed."""
