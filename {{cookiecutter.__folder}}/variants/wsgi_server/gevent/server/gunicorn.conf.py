@@ -7,13 +7,18 @@ from gevent import monkey
 # parts otherwise, and HTTPS fails (https://github.com/gevent/gevent/issues/1016).
 monkey.patch_all()
 
+import asyncio
 import os
 import runpy
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
+import greenlet
 from gevent import Greenlet, Timeout, getcurrent, kill
 from gunicorn.http import message
 from gunicorn.workers.ggevent import GeventWorker
@@ -50,6 +55,42 @@ class Worker(GeventWorker):
                 if time.monotonic() - since > 0.5:  # else its request may be on the way
                     kill(connection, timeout, block=False)
 
+
+# Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
+loops: dict[greenlet.greenlet, tuple] = {}
+
+
+def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.greenlet]) -> None:
+    """Let each greenlet have an event loop of its own: asyncio knows one for each thread.
+
+    https://github.com/pallets/flask/issues/5881
+    """
+    left, entered = switch
+    if loop := asyncio._get_running_loop():
+        task = asyncio.current_task(loop)
+        loops[left] = loop, task, sys.get_asyncgen_hooks()
+        if task:
+            asyncio._leave_task(loop, task)
+        sys.set_asyncgen_hooks(None, None)
+        asyncio._set_running_loop(None)
+    if entered in loops:
+        loop, task, hooks = loops.pop(entered)
+        asyncio._set_running_loop(loop)
+        sys.set_asyncgen_hooks(*hooks)
+        if task:
+            asyncio._enter_task(loop, task)
+
+
+def refuse(_process: BaseProcess) -> NoReturn:
+    """Say at once what would stop all requests, or serve them in the new process, too.
+
+    https://github.com/gevent/gevent/issues/936
+    """
+    raise RuntimeError("multiprocessing does not work on gevent: use subprocess or a task queue")
+
+
+greenlet.settrace(keep_event_loop)
+BaseProcess.start = refuse  # type: ignore[method-assign]
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 socket = os.environ.get("UNIX_SOCKET")
