@@ -14,31 +14,127 @@ logging.disable()
 
 import eventlet
 
-eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
+# A process that a view starts by spawn or forkserver imports this file again, and stays as it is.
+if __name__ == "__main__":
+    eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
 logging.disable(logging.NOTSET)
 
+import asyncio
 import http.client
 import os
 import signal
 import socket
+import subprocess
 import sys
+from importlib import import_module
 from io import BufferedReader
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import NoReturn
 
+import eventlet.green.subprocess
 import eventlet.wsgi
+import greenlet
 from eventlet.hubs import trampoline
 from eventlet.wsgi import STATE_CLOSE, HeaderLineTooLong, HttpProtocol
 
-# Nothing is there to finish yet; by itself a container's first process would ignore this signal.
-signal.signal(signal.SIGTERM, lambda *_: sys.exit())
 
-from {{ cookiecutter.package_name }}.wsgi import app
+def main() -> None:
+    """Serve until a signal says to stop, then finish the requests in flight."""
+    # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    greenlet.settrace(keep_event_loop)
+    BaseProcess.start = refuse  # type: ignore[method-assign]
+    # eventlet uses copies of the module, whose exceptions a view would not catch:
+    # https://github.com/eventlet/eventlet/issues/624
+    green = eventlet.green.subprocess
+    names = ("SubprocessError", "CalledProcessError", "TimeoutExpired")
+    for copy in (vars(green), vars(green.subprocess_orig), green.run.__globals__):
+        copy.update((name, getattr(subprocess, name)) for name in names)
+    app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
-# The size of a header and their number, above what the proxy lets through and adds. Neither has a
-# setting: https://github.com/eventlet/eventlet/issues/749 and, about http.client, which reads them,
-# https://github.com/python/cpython/issues/131724
-eventlet.wsgi.MAX_HEADER_LINE = 32_768
-http.client._MAXHEADERS = 200
+    # The size of a header and their number, above what the proxy lets through and adds. Neither has
+    # a setting: https://github.com/eventlet/eventlet/issues/749 and, about http.client, which reads
+    # them, https://github.com/python/cpython/issues/131724
+    eventlet.wsgi.MAX_HEADER_LINE = 32_768
+    http.client._MAXHEADERS = 200
+
+    # A signal handler cannot wake eventlet's hub, but a readable pipe can: Python writes to it.
+    wakeup, signalled = os.pipe()
+    os.set_blocking(signalled, False)
+    signal.set_wakeup_fd(signalled)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    server = eventlet.getcurrent()
+
+    def stop_when_signalled() -> None:
+        """Wait for a signal, then end the server's loop, which lets running requests finish."""
+        trampoline(wakeup, read=True)
+        eventlet.spawn_after(int(os.environ["GRACEFUL_TIMEOUT"]), os._exit, 0)
+        eventlet.kill(server, SystemExit)
+
+    eventlet.spawn(stop_when_signalled)
+    eventlet.wsgi.server(
+        listen(),
+        app,
+        protocol=Protocol,
+        # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+        keepalive=75,
+        socket_timeout=75,
+        # Let bodies without a length end where their last chunk does.
+        environ={"wsgi.input_terminated": True},
+        # Send every part of a streamed answer at once.
+        minimum_chunk_size=1,
+        # The proxy's own limit comes first.
+        url_length_limit=32_768,
+        # The application logs each answer itself; a client must see no traceback.
+        log_output=False,
+        debug=False,
+    )
+
+
+def listen() -> socket.socket:
+    """Return the socket that the server listens at."""
+    if path := os.environ.get("UNIX_SOCKET"):
+        listener = eventlet.listen(path, socket.AF_UNIX, backlog=1024)
+        Path(path).chmod(0o666)  # whoever reaches its folder may connect
+        return listener
+    address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
+    family = socket.AF_INET6 if address[0] == "::" else socket.AF_INET
+    return eventlet.listen(address, family, backlog=1024)
+
+
+# Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
+loops: dict[greenlet.greenlet, tuple] = {}
+
+
+def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.greenlet]) -> None:
+    """Let each greenlet have an event loop of its own: asyncio knows one for each thread.
+
+    https://github.com/pallets/flask/issues/5881
+    """
+    left, entered = switch
+    if loop := asyncio._get_running_loop():
+        task = asyncio.current_task(loop)
+        loops[left] = loop, task, sys.get_asyncgen_hooks()
+        if task:
+            asyncio._leave_task(loop, task)
+        sys.set_asyncgen_hooks(None, None)
+        asyncio._set_running_loop(None)
+    if entered in loops:
+        loop, task, hooks = loops.pop(entered)
+        asyncio._set_running_loop(loop)
+        sys.set_asyncgen_hooks(*hooks)
+        if task:
+            asyncio._enter_task(loop, task)
+
+
+def refuse(_process: BaseProcess) -> NoReturn:
+    """Say at once what would stop all requests, or serve them in the new process, too.
+
+    https://github.com/eventlet/eventlet/issues/147
+    """
+    raise RuntimeError("multiprocessing does not work on eventlet: use subprocess or a task queue")
 
 
 class HeaderLines:
@@ -78,45 +174,5 @@ class Protocol(HttpProtocol):
         return b"" if self.conn_state[2] == STATE_CLOSE else line
 
 
-# A signal handler cannot wake eventlet's hub, but a readable pipe can: Python writes to it.
-wakeup, signalled = os.pipe()
-os.set_blocking(signalled, False)
-signal.set_wakeup_fd(signalled)
-for number in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(number, lambda *_: None)
-main = eventlet.getcurrent()
-
-
-def stop_when_signalled() -> None:
-    """Wait for a signal, then end the server's loop, which lets running requests finish."""
-    trampoline(wakeup, read=True)
-    eventlet.spawn_after(int(os.environ["GRACEFUL_TIMEOUT"]), os._exit, 0)
-    eventlet.kill(main, SystemExit)
-
-
-if path := os.environ.get("UNIX_SOCKET"):
-    listener = eventlet.listen(path, socket.AF_UNIX, backlog=1024)
-    Path(path).chmod(0o666)  # whoever reaches its folder may connect
-else:
-    address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
-    family = socket.AF_INET6 if address[0] == "::" else socket.AF_INET
-    listener = eventlet.listen(address, family, backlog=1024)
-
-eventlet.spawn(stop_when_signalled)
-eventlet.wsgi.server(
-    listener,
-    app,
-    protocol=Protocol,
-    # Longer than the proxy keeps a connection, so that it never writes into one being closed.
-    keepalive=75,
-    socket_timeout=75,
-    # Let bodies without a length end where their last chunk does.
-    environ={"wsgi.input_terminated": True},
-    # Send every part of a streamed answer at once.
-    minimum_chunk_size=1,
-    # The proxy's own limit comes first.
-    url_length_limit=32_768,
-    # The application logs each answer itself; a client must see no traceback.
-    log_output=False,
-    debug=False,
-)
+if __name__ == "__main__":
+    main()
