@@ -1,20 +1,57 @@
 """Logs as JSON lines on standard output, each with the id of the request it belongs to."""
 
+import io
 import logging
 import logging.config
 import re
+import sys
 import time
-from typing import Any
+from typing import Any, TextIO
 from uuid import uuid4
 
 from flask import Flask, Response, g, has_request_context, request
 
-from .failures import ResponseFailed
+if sys.platform != "win32":
+    import fcntl
 
 # What a trusted proxy gives; anything else is replaced, so that nobody can write log lines.
 REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
 
 access_log = logging.getLogger(f"{__package__}.access")
+
+
+class ResponseFailed(Exception):
+    """Ends a response that has begun; the reason is in the log already."""
+
+
+class LineHandler(logging.StreamHandler[TextIO]):
+    """Write each record in a line of its own.
+
+    The processes of a container write to one pipe, which mixes lines of more than 4 KB. The lock is
+    the pipe's own and belongs to a process; the threads of one have the handler's lock.
+    """
+
+    # Windows has no such locks, and runs one process.
+    if sys.platform != "win32":
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """Write the record's line while no other process writes one."""
+            try:
+                line = memoryview(f"{self.format(record)}{self.terminator}".encode())
+                self.stream.flush()  # what print() has begun
+                try:
+                    file = self.stream.fileno()
+                    fcntl.lockf(file, fcntl.LOCK_EX)
+                except OSError:  # a stream in memory, or a system that locks no pipes
+                    return super().emit(record)
+                try:
+                    while line:  # a signal may end a write early
+                        line = line[self.stream.buffer.write(line) :]
+                    self.stream.flush()
+                finally:
+                    fcntl.lockf(file, fcntl.LOCK_UN)
+            except Exception:
+                self.handleError(record)
 
 
 class RequestIdFilter(logging.Filter):
@@ -44,7 +81,7 @@ def dict_config(level: str) -> dict[str, Any]:
         },
         "handlers": {
             "stdout": {
-                "class": "logging.StreamHandler",
+                "()": LineHandler,
                 "stream": "ext://sys.stdout",
                 "formatter": "json",
                 "filters": ["request_id"],
@@ -58,6 +95,10 @@ def dict_config(level: str) -> dict[str, Any]:
 
 def configure(level: str) -> None:
     """Send every logger of this process to standard output, from ``level`` up."""
+    # Each line in one write, or those of other threads and processes come between its parts.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)
     logging.config.dictConfig(dict_config(level))
 
 

@@ -32,3 +32,16 @@ def test_an_exception_is_one_line_with_its_traceback(make_app, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert any("ZeroDivisionError" in line.get("exc_info", "") for line in lines)
     assert len({line["request_id"] for line in lines}) == 1
+
+
+def test_a_long_record_is_one_line(make_app, capfd):
+    make_app().logger.error("é" * 100_000)
+    assert json.loads(capfd.readouterr().out)["message"] == "é" * 100_000
+
+
+def test_a_printed_line_is_written_whole(make_app, capfd):
+    make_app()
+    print("some", end=" ")
+    assert capfd.readouterr().out == ""
+    print("words")
+    assert capfd.readouterr().out == "some words\n"
