@@ -26,10 +26,11 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     app.config.from_mapping(settings)
 
     app.session_interface = SessionInterface()
+    # The innermost: what it sends instead passes the others, too.
+    failures.init_app(app)
     app.wsgi_app = DrainBody(  # type: ignore[method-assign]
         app.wsgi_app, settings["MAX_CONTENT_LENGTH"]
     )
-    failures.init_app(app)
     # The log is first, to have what the boundary refuses; the boundary is last, around the others.
     logs.init_app(app)
     headers.init_app(app)

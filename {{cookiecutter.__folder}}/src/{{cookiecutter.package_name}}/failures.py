@@ -9,11 +9,9 @@ from flask import Flask
 from werkzeug.exceptions import InternalServerError
 from werkzeug.wsgi import ClosingIterator
 
+from .logs import ResponseFailed
+
 logger = logging.getLogger(__name__)
-
-
-class ResponseFailed(Exception):
-    """Ends a response that has begun; the reason is in the log already."""
 
 
 class Failures:

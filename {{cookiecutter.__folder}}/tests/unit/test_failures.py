@@ -46,7 +46,7 @@ def test_a_failure_after_the_first_part_ends_the_response(make_app, package, cap
     response = app.test_client().get("/fail")
     body = response.iter_encoded()
     assert next(body) == b"first"
-    with pytest.raises(package.failures.ResponseFailed):
+    with pytest.raises(package.logs.ResponseFailed):
         next(body)
     (line,) = logged(capsys)
     assert "ValueError" in line["exc_info"]

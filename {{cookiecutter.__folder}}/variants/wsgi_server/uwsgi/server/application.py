@@ -5,6 +5,8 @@ import sys
 
 # uWSGI names a Python without the packages: https://github.com/unbit/uwsgi/issues/670
 sys.executable = f"{sys.prefix}/bin/python"
+# uWSGI's own writes to standard error.
+sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
 
 import os
 import signal
@@ -18,7 +20,7 @@ import uwsgi
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
-from {{ cookiecutter.package_name }}.failures import ResponseFailed
+from {{ cookiecutter.package_name }}.logs import ResponseFailed
 from {{ cookiecutter.package_name }}.wsgi import app
 
 
