@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-# Not mod_wsgi's own, which would write a prefix before each of the application's JSON lines.
-sys.stdout = sys.__stdout__
+# Not mod_wsgi's own, which write a prefix before each line, and letters beyond ASCII as escapes.
+sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 from {{ cookiecutter.package_name }}.wsgi import app  # noqa: E402
 

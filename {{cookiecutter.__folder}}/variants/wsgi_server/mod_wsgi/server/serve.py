@@ -21,6 +21,7 @@ os.environ.update(
     MOD_WSGI_SO=str(MOD_WSGI_SO),
     PYTHON_HOME=sys.prefix,
     SERVER_FOLDER=str(Path(__file__).parent),
+    WORKING_FOLDER=str(Path.cwd()),
     SOURCE_FOLDER=os.environ["PYTHONPATH"],
 )
 httpd = shutil.which("apache2", path=os.environ["PATH"] + ":/usr/sbin")
