@@ -1,0 +1,146 @@
+"""What an application writes: records, printed lines, warnings, tracebacks."""
+
+import faulthandler
+import logging
+import shutil
+import subprocess
+import sys
+import threading
+import traceback
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Blueprint, current_app, g, request
+
+blueprint = Blueprint("output", __name__)
+library = logging.getLogger("library.part")
+library.warning("logged at import")
+
+TEXTS = [
+    "Grüße, 世界, שלום, 🐍 and e\u0301",
+    "lone surrogates: \ud800 and \udcff",
+    "controls: \x00 \x07 \x1b[31m \x7f \x85",
+    'lines:\none\r\ntwo\u2028three\rfour "quoted" \\ and { }',
+    "",
+]
+# Four processes, forked after the logs are configured, as some servers' workers are.
+BURST = """
+import logging, os, sys
+from probed import logs
+
+logs.configure("INFO")
+token, lines = sys.argv[1], int(sys.argv[2])
+print("ready", file=sys.stderr)
+forked = []
+for writer in "abcd":
+    if process := os.fork():
+        forked.append(process)
+        continue
+    for number in range(lines):
+        logging.info("%s", f"{token} {writer} {number:03} ".ljust(9000, "x"))
+    os._exit(0)
+sys.exit(any(os.waitpid(process, 0)[1] for process in forked))
+"""
+
+
+@blueprint.get("/record/<int:size>")
+def record(size: int) -> dict[str, object]:
+    """Log a record of so many bytes; return the id of the request."""
+    current_app.logger.info("x" * size)
+    return {"request_id": g.request_id}
+
+
+@blueprint.get("/texts")
+def texts() -> dict[str, object]:
+    """Log each of TEXTS, and return them."""
+    for text in TEXTS:
+        library.info("%s", text)
+    return {"request_id": g.request_id, "texts": TEXTS}
+
+
+@blueprint.get("/extra")
+def extra() -> dict[str, object]:
+    """Log with fields of the view's own."""
+    library.info(
+        "extra",
+        extra={
+            "number": 1.5,
+            "when": datetime(2030, 1, 2, tzinfo=UTC),
+            "nested": {"path": Path("/é"), "bytes": b"\xff", "set": {1}},
+        },
+    )
+    return {"request_id": g.request_id}
+
+
+@blueprint.get("/exception")
+def exception() -> dict[str, object]:
+    """Log a traceback of many lines."""
+
+    def fail(depth: int) -> None:
+        if depth:
+            fail(depth - 1)
+        else:
+            raise ValueError("first\nsecond: é")
+
+    try:
+        fail(9)
+    except ValueError:
+        current_app.logger.exception("several\nlines")
+    return {"request_id": g.request_id}
+
+
+@blueprint.get("/burst")
+def burst() -> dict[str, object]:
+    """Log ``?lines=`` records of 9 KB from each of five processes, two threads in this one."""
+    token, lines = request.args["token"], int(request.args["lines"])
+    program = [str(shutil.which("python")), "-c", BURST, token, str(lines)]
+    logger = current_app.logger
+
+    def log(writer: str) -> None:
+        for number in range(lines):
+            logger.info("%s", f"{token} {writer} {number:03} ".ljust(9000, "x"))
+
+    with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as others:
+        next(line for line in others.stderr if line == "ready\n")
+        threads = [threading.Thread(target=log, args=(writer,)) for writer in "ef"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    return {"exit": others.returncode}
+
+
+@blueprint.get("/print")
+def printed() -> dict[str, object]:
+    """Print ``?lines=`` lines of some parts each to both streams."""
+    token = request.args["token"]
+    for number in range(int(request.args["lines"])):
+        for stream in (sys.stdout, sys.stderr):
+            print(token, number, "é", "x" * 500, file=stream)
+    return {}
+
+
+@blueprint.get("/streams")
+def streams() -> dict[str, object]:
+    """Write to both streams in all the ways that there are."""
+    token = request.args["token"]
+    for stream in (sys.stdout, sys.stderr):
+        stream.write(f"{token} write: é 🐍\n")
+        stream.writelines([f"{token} lines", ": one\n"])
+        stream.buffer.write(f"{token} bytes: é\n".encode())
+        stream.flush()
+    warnings.warn(f"{token} warned", stacklevel=1)
+    try:
+        raise ValueError(f"{token} printed")
+    except ValueError:
+        traceback.print_exc()
+    faulthandler.dump_traceback(file=sys.stderr)
+    thread = threading.Thread(target=fail_in_a_thread, args=(token,))
+    thread.start()
+    thread.join()
+    return {}
+
+
+def fail_in_a_thread(token: str) -> None:
+    raise ValueError(f"{token} in a thread")
