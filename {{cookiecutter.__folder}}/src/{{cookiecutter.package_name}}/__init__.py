@@ -4,6 +4,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 
 from flask import Flask
 
@@ -22,7 +23,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     logs.configure(settings["LOG_LEVEL"])
 
     app = Flask(__name__)
-    app.config.from_file("about.toml", load=tomllib.load, text=False)
+    app.config.from_file(Path(__file__).with_name("about.toml"), load=tomllib.load, text=False)
     app.config.from_mapping(settings)
 
     app.session_interface = SessionInterface()
