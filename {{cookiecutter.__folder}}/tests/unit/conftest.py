@@ -14,9 +14,9 @@ SOURCE = Path(__file__).parents[2] / "src"
 
 @pytest.fixture(scope="session")
 def package() -> ModuleType:
-    """The application's package: the only one in src/."""
-    (init,) = SOURCE.glob("*/__init__.py")
-    return importlib.import_module(init.parent.name)
+    """The application's package: others may lie beside it in src/."""
+    (about,) = SOURCE.glob("*/about.toml")
+    return importlib.import_module(about.parent.name)
 
 
 @pytest.fixture
