@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # probes that measure time begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
-.PHONY: run stop test test-all smoke differential day-two updating overlays lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -31,7 +31,7 @@ else
 	$(PYTHON) -m pytest tests/hosting -m alone
 endif
 
-test-all: test ## run every test, then what takes longer: the search for differences, and updates under 20,000 requests
+test-all: test real ## run every test, then what takes longer: the search for differences, and updates under 20,000 requests
 	$(PYTHON) -m tests.differential --seconds 1800
 	$(PYTHON) -m pytest tests/hosting/test_swarm.py --swarm-requests 20000
 
@@ -53,6 +53,9 @@ updating: .venv/ready ## bring projects of earlier versions up to date, alone
 
 overlays: .venv/ready ## run the tests of compose.dev.yaml and compose.tls.yaml alone
 	$(PYTHON) -m pytest tests/overlays -n $(JOBS)
+
+real: .venv/ready ## put applications of others into projects, and run their own tests through the proxies
+	$(PYTHON) -m pytest tests/real -n $(JOBS)
 
 lint: .venv/ready ## run the linters alone
 	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py

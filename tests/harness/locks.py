@@ -108,6 +108,7 @@ def main(servers: list[str]) -> None:
     for group, file in (
         ("test", "tests/requirements.txt"),
         ("scanner", "tests/overlays/scanner.txt"),
+        ("real", "tests/real/requirements.txt"),
     ):
         subprocess.run(
             [

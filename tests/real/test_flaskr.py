@@ -1,0 +1,107 @@
+"""Flask's own tutorial application, a blog in SQLite: as by `flask run`, on every server.
+
+It comes whole and unchanged. flaskr.patch is what its owner edits in the generated project.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.harness.stack import Stack, run, run_stack
+from tests.harness.template import Pair
+
+from .conftest import HERE, PAIRS_TRIED, FlaskRun, edits, make_project
+
+CHANGE = HERE / "flaskr.patch"
+WORD = "pässword"
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engine: None, pair: Pair, sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The pair with flaskr, and an empty database."""
+    project = make_project(pair, tmp_path_factory.mktemp(str(pair)), CHANGE)
+    flaskr = sources["flask"] / "examples" / "tutorial" / "flaskr"
+    shutil.copytree(flaskr, project / "src" / "flaskr")
+    # The proxy serves those of the project's package.
+    shutil.copytree(flaskr / "static", project / "src/service/static", dirs_exist_ok=True)
+    with run_stack(pair, project, f"{project.name}-{os.getpid()}") as stack:
+        stack.compose("exec -T app flask --app service.wsgi init-db")
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def expected(flask_run: FlaskRun, clients: Path, sources: dict[str, Path]) -> list[tuple]:
+    """What a day looks like by `flask run`."""
+    tutorial = sources["flask"] / "examples" / "tutorial"
+    run([clients / "flask", "--app", "flaskr", "init-db"], cwd=tutorial)
+    with flask_run("flaskr") as url:
+        return day(url)
+
+
+def day(url: str) -> list[tuple]:
+    """Write a blog as two users do, with mistakes; return all responses."""
+    seen = []
+
+    def visit(user: requests.Session, path: str, **form: str) -> None:
+        method = "POST" if form else "GET"
+        answer = user.request(method, url + path, data=form, allow_redirects=False, timeout=30)
+        location = answer.headers.get("Location", "")
+        # Posts of the same second have no order.
+        lines = sorted(answer.text.splitlines())
+        seen.append((method, path, answer.status_code, location, lines))
+
+    with requests.Session() as ann, requests.Session() as bob:
+        for user, name in ((ann, "ann"), (bob, "bøb")):
+            visit(user, "/auth/register")
+            visit(user, "/auth/register", username=name, password="")
+            visit(user, "/auth/register", username=name, password=WORD)
+            visit(user, "/auth/register", username=name, password=WORD)
+            visit(user, "/auth/login", username=name, password=WORD + "!")
+            visit(user, "/auth/login")
+            visit(user, "/auth/login", username=name, password=WORD)
+            visit(user, "/create", title="", body="")
+            visit(user, "/create", title=f"First of {name}", body="Ünïcode\n" * 5000)
+            visit(user, "/")
+        visit(ann, "/1/update", title="Changed", body="<b>not bold</b>")
+        for path in ("/1/update", "/1/delete", "/7/delete"):
+            visit(bob, path, title="Not his", body="")
+        visit(bob, "/2/delete", title="His", body="")
+        visit(bob, "/")
+        visit(bob, "/auth/logout")
+        visit(bob, "/create")
+        visit(bob, "/static/style.css")
+        visit(bob, "/hello")
+    return seen
+
+
+def test_a_day_is_as_by_flask_run(stack, expected):
+    assert [status for _, _, status, _, _ in expected[-10:]] == [
+        *(302, 403, 403, 404, 302),
+        *(200, 302, 302, 200, 200),
+    ]
+    for here, there in zip(day(stack.url), expected, strict=True):
+        assert here == there
+    # Posts and sessions outlive the containers.
+    stack.compose("up --force-recreate --wait --no-build")
+    page = stack.get("/").text
+    assert re.findall("<h1>(.*)</h1>", page)[1:] == ["Posts", "Changed"]
+    assert stack.request("POST", "/auth/login", data={"username": "ann", "password": WORD}).ok
+
+
+def test_its_owner_edits_few_lines():
+    assert edits(CHANGE) <= 8
+
+
+@pytest.mark.pairs(PAIRS_TRIED[:1])
+def test_the_projects_own_tests_find_its_package(stack):
+    """One of two packages in src/: a file of tests that needs no page of the project."""
+    command = "python -m pytest tests/unit/test_sessions.py"
+    told = stack.compose(f"run --build --rm --no-TTY test {command}")
+    assert " passed" in told

@@ -1,0 +1,96 @@
+"""httpbin, a service for tests of clients: its own tests and those of requests, on every server.
+
+httpbin.patch is what its owner edits in the generated project.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.harness.locks import commands
+from tests.harness.stack import Stack, run, run_stack
+from tests.harness.template import Pair
+
+from .conftest import HERE, LOCK, FlaskRun, edits, make_project
+
+CHANGE = HERE / "httpbin.patch"
+SUITES = {"httpbin": "tests", "requests": "tests/test_requests.py"}
+# What pairs do otherwise on purpose, by the published test that sees it; with what it then tells.
+DIFFERENT = {
+    # The proxies refuse TRACE, which this test sends after other methods.
+    "test_methods__to_status_endpoint": "405 != 418",
+    # The proxies read a body in chunks whole: httpbin gets its length, and need not refuse it.
+    "test_post_chunked": "200 != 501",
+    # The header is a client's own: without TRUSTED_PROXIES nobody is believed.
+    "test_x_forwarded_proto": "False = <built-in method startswith",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(
+    engine: None, pair: Pair, sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stack]:
+    """The pair with httpbin, whose package is pinned as the project's README says."""
+    project = make_project(pair, tmp_path_factory.mktemp(str(pair)), CHANGE)
+    pin = commands(project / "README.md")
+    for file, more in (
+        ("requirements.txt", ["--constraint", LOCK]),
+        ("server/requirements.txt", []),
+    ):
+        uv = Path(sys.executable).parent / pin[file][0]
+        run([uv, *pin[file][1:], *more, "--quiet"], cwd=project)
+    static = sources["httpbin"] / "httpbin" / "static"
+    shutil.copytree(static, project / "src/service/static", dirs_exist_ok=True)
+    with run_stack(pair, project, f"{project.name}-{os.getpid()}") as stack:
+        yield stack
+
+
+def results(suite: str, url: str, clients: Path, folder: Path) -> dict[str, str]:
+    """Run published tests against ``url``; return each one's outcome, with the reason."""
+    report = folder / "report.xml"
+    options = f"-q -p through_http -p no:httpbin -p no:cacheprovider --junitxml {report}"
+    subprocess.run(
+        [clients / "python", "-m", "pytest", *options.split(), SUITES[suite]],
+        cwd=folder,
+        env=os.environ | {"BASE_URL": url, "PYTHONPATH": str(HERE)},
+        capture_output=True,
+        check=False,
+    )
+    found = {}
+    for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314
+        outcome = next(
+            (child for child in case if child.tag in ("failure", "error", "skipped")), None
+        )
+        told = "passed" if outcome is None else f"{outcome.tag}: {outcome.get('message')}"
+        found[case.get("name")] = told
+    return found
+
+
+@pytest.fixture(scope="session")
+def expected(
+    flask_run: FlaskRun, clients: Path, sources: dict[str, Path]
+) -> dict[str, dict[str, str]]:
+    """What the published tests find at `flask run`."""
+    with flask_run("httpbin:app") as url:
+        return {suite: results(suite, url, clients, sources[suite]) for suite in SUITES}
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_published_tests_find_what_they_find_at_flask_run(stack, expected, clients, sources, suite):
+    found = results(suite, stack.url, clients, sources[suite])
+    assert found.keys() == expected[suite].keys()
+    different = {name: told for name, told in found.items() if told != expected[suite][name]}
+    known = {name: told for name, told in DIFFERENT.items() if name in found}
+    assert different.keys() == known.keys(), different
+    for name, told in known.items():
+        assert told in different[name]
+
+
+def test_its_owner_edits_few_lines():
+    assert edits(CHANGE) <= 3
