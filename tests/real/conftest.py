@@ -3,6 +3,7 @@
 Each server once, behind one proxy and the other in turn; and `flask run`, as the comparison.
 """
 
+import re
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -106,8 +107,7 @@ def make_project(pair: Pair, into: Path, change: Path) -> Path:
 
 
 def edits(change: Path) -> int:
-    """Return how many lines a patch adds or changes: a line that is replaced counts once."""
-    lines = change.read_text(encoding="utf-8").splitlines()
-    removed = sum(line.startswith("-") and not line.startswith("---") for line in lines)
-    added = sum(line.startswith("+") and not line.startswith("+++") for line in lines)
-    return max(added, removed)
+    """Return how many lines a patch adds, removes or replaces."""
+    text = re.sub(r"(?m)^(---|\+\+\+) .*", "", change.read_text(encoding="utf-8"))
+    first = [[line[:1] for line in hunk.splitlines()[1:]] for hunk in text.split("\n@@ ")]
+    return sum(max(each.count("+"), each.count("-")) for each in first)
