@@ -10,11 +10,7 @@ import trustme
 
 from tests.harness.stack import Stack, run_stack
 from tests.harness.template import FACTS, PYTHON_VERSIONS, Pair, base_images
-from tests.pairs.conftest import (  # noqa: F401
-    pytest_collection_modifyitems,
-    pytest_generate_tests,
-    pytest_runtest_makereport,
-)
+from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
 from tests.pairs.project import PACKAGE, make_project
 
 from .samples import write_samples

@@ -8,10 +8,8 @@ import pytest
 
 from tests.harness.idle import watch_idle_connection, watch_slow_upload
 from tests.harness.stack import Stack, run_stack
-from tests.harness.template import PAIRS, Pair, known_limits
+from tests.harness.template import PAIRS, Pair
 from tests.pairs.project import PACKAGE, PROBE, make_project
-
-LATE = ["disruptive", "patient"]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -19,26 +17,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         wanted = metafunc.config.getoption("pair")
         pairs = [pair for pair in PAIRS if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a pair's disruptive tests last: the others find the stack as it was started."""
-    items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
-    for item in items:
-        expect_known_limit(item)
-
-
-def expect_known_limit(item: pytest.Item) -> None:
-    """Expect a test to fail, strictly, where cookiecutter.json says that its pair cannot pass."""
-    callspec = getattr(item, "callspec", None)
-    pair = callspec and callspec.params.get("pair")
-    # This sees the other folders' tests too; some of them call a pair by its name.
-    if not isinstance(pair, Pair):
-        return
-    probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
-    test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
-    if reason := known_limits(pair).get(test):
-        item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.fixture(scope="session")

@@ -82,7 +82,7 @@ def failure() -> dict[str, object]:
 def environment() -> dict[str, object]:
     """Run a program elsewhere, with variables of its own; return its status and what it printed."""
     code = "import os, sys; print(os.environ['NAME'], os.getcwd()); sys.exit(3)"
-    done = python(code, env=os.environ | {"NAME": "schön"}, cwd="/tmp")  # noqa: S108
+    done = python(code, env=os.environ | {"NAME": "schön"}, cwd="/tmp")
     return {"status": done.returncode, "output": done.stdout.decode()}
 
 
