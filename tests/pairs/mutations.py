@@ -44,6 +44,7 @@ class Mutation:
 
 
 MUTATIONS = [
+<<<<<<< ours
     # Applications
     Mutation(
         "application/failures", "gunicorn-nginx", "src/probed/__init__.py", "failures.init_app(app)"
@@ -114,6 +115,44 @@ MUTATIONS = [
         SERVE,
         'int(os.environ["GRACEFUL_TIMEOUT"])',
         "1",
+=======
+    # Files and forms of applications
+    Mutation(
+        "application/files",
+        "gunicorn-nginx",
+        "src/probed/drain.py",
+        '            "wsgi.file_wrapper": FileReader,\n',
+    ),
+    Mutation(
+        "application/files",
+        "uwsgi-nginx",
+        "server/application.py",
+        "        for piece in body:  # noqa: UP028\n            yield piece\n",
+        "        yield from body\n",
+    ),
+    Mutation(
+        "application/files",
+        "gunicorn-apache",
+        "src/probed/drain.py",
+        "super().__init__(file, 64 * 1024)",
+        "super().__init__(file, -1)",
+    ),
+    Mutation(
+        "application/forms", "waitress-apache", "compose.yaml", "APP_TMP:-256M", "APP_TMP:-64M"
+    ),
+    Mutation(
+        "application/forms",
+        "gunicorn-nginx",
+        "compose.yaml",
+        "UPLOADS_PER_CLIENT:-5",
+        "UPLOADS_PER_CLIENT:-4",
+    ),
+    Mutation(
+        "application/forms",
+        "gunicorn-nginx",
+        NGINX,
+        "client_max_body_size ${MAX_CONTENT_LENGTH};",
+>>>>>>> theirs
     ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
@@ -414,6 +453,12 @@ MUTATIONS = [
         "None",
     ),
     Mutation("settings", "gunicorn-nginx", NGINX, "worker_processes ${NGINX_WORKERS};"),
+    Mutation(
+        "settings",
+        "gunicorn-apache",
+        "proxy/usr/local/bin/start-proxy",
+        "bash /usr/local/bin/check-tmp\n",
+    ),
     # Stops
     Mutation("shutdown", "gunicorn-apache", "proxy/usr/local/bin/start-proxy", " - 9))", "))"),
     Mutation(
