@@ -101,5 +101,5 @@ def test_stop(restored: Stack, method: str):
     restored.compose("stop")
     seconds = time.monotonic() - started
     assert restored.container("app").attrs["State"]["ExitCode"] == 0
-    # With GRACEFUL_TIMEOUT, 20 s, something would have waited for the executor's processes.
-    assert seconds < 18
+    # At the latest with GRACEFUL_TIMEOUT, 20 s, for which uWSGI waits where processes were forked.
+    assert seconds < 30
