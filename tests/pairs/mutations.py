@@ -44,7 +44,6 @@ class Mutation:
 
 
 MUTATIONS = [
-<<<<<<< ours
     # Applications
     Mutation(
         "application/failures", "gunicorn-nginx", "src/probed/__init__.py", "failures.init_app(app)"
@@ -115,7 +114,6 @@ MUTATIONS = [
         SERVE,
         'int(os.environ["GRACEFUL_TIMEOUT"])',
         "1",
-=======
     # Files and forms of applications
     Mutation(
         "application/files",
@@ -152,7 +150,6 @@ MUTATIONS = [
         "gunicorn-nginx",
         NGINX,
         "client_max_body_size ${MAX_CONTENT_LENGTH};",
->>>>>>> theirs
     ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
@@ -547,5 +544,66 @@ MUTATIONS = [
     ),
     Mutation(
         "streaming", "uwsgi-nginx", "server/application.py", "whole_or_cut_off(body),", "body,"
+    ),
+    # What applications do: coroutines
+    Mutation(
+        "application/coroutines",
+        "gevent-nginx",
+        "server/gunicorn.conf.py",
+        "greenlet.settrace(keep_event_loop)",
+    ),
+    Mutation(
+        "application/coroutines",
+        "gevent-nginx",
+        "server/gunicorn.conf.py",
+        "asyncio._set_running_loop(None)",
+        "pass",
+    ),
+    Mutation(
+        "application/coroutines", "eventlet-nginx", SERVE, "greenlet.settrace(keep_event_loop)"
+    ),
+    # What applications do: processes
+    Mutation(
+        "application/processes",
+        "gunicorn-nginx",
+        "src/probed/wsgi.py",
+        "signal.signal(signal.SIGTERM, signal.SIG_DFL)",
+        "pass",
+    ),
+    Mutation(
+        "application/processes",
+        "waitress-nginx",
+        SERVE,
+        'if __name__ == "__main__":',
+        "if True:",
+    ),
+    Mutation(
+        "application/processes",
+        "uwsgi-nginx",
+        "server/application.py",
+        "signal.pthread_sigmask(signal.SIG_SETMASK, ())",
+        "pass",
+    ),
+    Mutation(
+        "application/processes",
+        "uwsgi-nginx",
+        "server/application.py",
+        'sys.executable = f"{sys.prefix}/bin/python"',
+    ),
+    # What applications do: threads
+    Mutation(
+        "application/threads",
+        "gunicorn-nginx",
+        "server/gunicorn.conf.py",
+        "logs = runpy",
+        "import probed\n\nlogs = runpy",
+    ),
+    Mutation("application/threads", "uwsgi-nginx", "server/uwsgi.ini", "lazy-apps = true"),
+    Mutation(
+        "application/threads",
+        "gevent-nginx",
+        "server/gunicorn.conf.py",
+        "monkey.patch_all()",
+        "monkey.patch_all(thread=False)",
     ),
 ]

@@ -130,7 +130,7 @@ def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.green
 
 
 def refuse(_process: BaseProcess) -> NoReturn:
-    """Say at once what would stop all requests, or serve them in the new process, too.
+    """Say at once what would otherwise hang, with all requests of this process.
 
     https://github.com/eventlet/eventlet/issues/147
     """
