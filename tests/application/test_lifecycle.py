@@ -146,7 +146,8 @@ def test_large_session(stack: Stack):
 def test_wsgi(stack: Stack, kind: str):
     """What PEP 3333 lets an application do."""
     tokens = [uuid4().hex for _ in range(AT_A_TIME)]
-    responses = together(stack, [f"/lifecycle/wsgi/{kind}/{token}" for token in tokens])
+    paths = [f"/lifecycle/wsgi/{kind}/{token}" for token in tokens]
+    responses = together(stack, paths, timeout=8)
     assert {response.text for response in responses} == {"one two three"}
     status = {"start-twice": 503, "reason": 299}.get(kind, 200)
     for response in responses:

@@ -12,14 +12,19 @@ AT_A_TIME = 8
 
 
 def together(
-    stack: Stack, paths: Sequence[str], method: str = "GET", at_a_time: int = AT_A_TIME, **arguments
+    stack: Stack,
+    paths: Sequence[str],
+    method: str = "GET",
+    at_a_time: int = AT_A_TIME,
+    timeout: float = 40,
+    **arguments,
 ) -> list[Response]:
     """Send a request to each of these paths, so many at a time; return the responses in order."""
     arguments = {"allow_redirects": False} | arguments
     url = stack.url
 
     def send(path: str) -> Response:
-        return request(method, url + path, timeout=40, **arguments)
+        return request(method, url + path, timeout=timeout, **arguments)
 
     with ThreadPoolExecutor(at_a_time) as pool:
         return list(pool.map(send, paths))

@@ -17,8 +17,8 @@ for pid in set(filter(str.isdigit, os.listdir("/proc"))) - {str(os.getpid())}:
             found["zombies"] += 1
             continue
         files = [os.readlink(file.path) for file in os.scandir(f"/proc/{pid}/fd")]
-    except (FileNotFoundError, ProcessLookupError):
-        continue  # it has ended, or closed this file
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        continue  # it has ended by now, or closed this file
     found["processes"] += 1
     found["threads"] += int(status["Threads"])
     found["memory"] += int(status["RssAnon"].split()[0])
