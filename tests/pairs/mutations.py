@@ -114,6 +114,7 @@ MUTATIONS = [
         SERVE,
         'int(os.environ["GRACEFUL_TIMEOUT"])',
         "1",
+    ),
     # Files and forms of applications
     Mutation(
         "application/files",

@@ -44,8 +44,7 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
     """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
     try:
-        # Not "yield from", which closes the body, as application() does.
-        for part in body:  # noqa: UP028
+        for part in body:  # noqa: UP028 ("yield from" would close the body, as application() does)
             yield part
     except Exception as error:
         # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
