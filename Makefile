@@ -25,7 +25,7 @@ stop: .venv/ready ## stop what make run started, all of it
 
 test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair
 ifdef PAIR
-	$(PYTHON) -m pytest tests/pairs --pair $(PAIR)
+	$(PYTHON) -m pytest tests/pairs tests/application --pair $(PAIR)
 else
 	$(PYTHON) -m pytest -n $(JOBS) -m "not alone"
 	$(PYTHON) -m pytest tests/hosting -m alone
@@ -67,8 +67,9 @@ hosting: .venv/ready ## run the tests of the hosting targets alone
 observability: .venv/ready ## run the tests of the front page in a browser, and of metrics and traces, alone
 	$(PYTHON) -m pytest tests/observability -n $(JOBS)
 
-conformance: .venv/ready ## run every pair and write docs/conformance.md; with PAIR=uwsgi-apache, that pair's part
-	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs $(addprefix --pair ,$(PAIR))
+conformance: .venv/ready ## run every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
+	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
+	$(PYTHON) -m tests.harness.docs
 
 mutations: .venv/ready ## break the template in many ways, see the tests turn red, write docs/mutations.md
 	$(PYTHON) -m tests.harness.mutants

@@ -18,6 +18,7 @@ def recorded() -> dict[str, conformance.Facts]:
 @pytest.fixture(scope="module")
 def expected() -> dict[str, conformance.Facts]:
     command = "-m pytest -p tests.harness.conformance --collect-only --quiet -n 0 tests/pairs"
+    command += " tests/application"
     done = subprocess.run(
         [sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -47,6 +48,11 @@ def test_known_limits_are_those_of_the_tests(recorded, expected):
         )
 
 
+def test_abilities_are_those_of_the_tests(recorded, expected):
+    for pair, facts in recorded.items():
+        assert facts["abilities"] == expected[pair]["abilities"], f"`make conformance`: {pair}"
+
+
 def test_the_page_says_what_the_data_says(recorded):
     assert conformance.PAGE.read_text(encoding="utf-8") == conformance.render(recorded)
 
@@ -67,15 +73,20 @@ def test_outcomes_become_a_page():
         report(f"{file}::test_upload[{pair}-a-b]", "passed", user_properties=[("requests", 12)]),
         report(f"{file}::test_plain[{pair}]", "passed"),
         report("tests/generation/test_readme.py::test_tables[_servers]", "passed"),
+        report(f"tests/application/test_calls.py::test_dns[{pair}-found]", "passed"),
     ]
-    limit = report(f"{file}::test_upload[{pair}-c]", "skipped")
-    recorded = conformance.record({"passed": passed, "xfailed": [limit]})
+    limits = [
+        report(f"{file}::test_upload[{pair}-c]", "skipped"),
+        report(f"tests/application/test_calls.py::test_dns[{pair}-unknown]", "skipped"),
+    ]
+    recorded = conformance.record({"passed": passed, "xfailed": limits})
     assert recorded == {
         str(pair): {
             "passed": 2,
             "concerns": {"bodies": 2},
             "counts": {"requests": 12},
             "known_limits": [{"probe": "bodies::test_upload[c]", "reason": "cannot"}],
+            "abilities": {"calls::test_dns": {"tests": 2, "limitations": ["cannot"]}},
         }
     }
     page = conformance.render(recorded)

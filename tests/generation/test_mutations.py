@@ -23,7 +23,10 @@ def test_there_is_something_to_break(pair: str, tmp_path):
 
 def test_every_concern_is_tried_three_times():
     tried = Counter(mutation.concern for mutation in MUTATIONS)
-    files = (ROOT / "tests" / "pairs").glob("test_*.py")
-    assert set(tried) == {file.stem.removeprefix("test_") for file in files} | {"differential"}
+    concerns = {"differential"}
+    for folder, prefix in (("pairs", ""), ("application", "application/")):
+        files = (ROOT / "tests" / folder).glob("test_*.py")
+        concerns |= {prefix + file.stem.removeprefix("test_") for file in files}
+    assert set(tried) == concerns
     assert all((ROOT / mutation.tests).is_file() for mutation in MUTATIONS)
     assert min(tried.values()) >= 3

@@ -2,6 +2,8 @@
 
 A pytest plugin: `make conformance` runs all pairs with it, and it writes docs/conformance.json and,
 rendered from that, docs/conformance.md. With --collect-only it prints what a run would be about.
+
+The tests of tests/application/ are abilities of applications; docs/applications.md has their table.
 """
 
 import json
@@ -28,6 +30,7 @@ tests say so.
 """
 
 Facts = dict[str, Any]
+Abilities = dict[str, Facts]
 
 
 def place(nodeid: str) -> tuple[Pair, str, str] | None:
@@ -48,13 +51,23 @@ def probe_of(nodeid: str) -> tuple[Pair, str, str] | None:
     return place(nodeid) if nodeid.startswith("tests/pairs/") else None
 
 
+def ability_of(nodeid: str) -> tuple[Pair, str] | None:
+    """Return the pair and the name of a test of an ability, such as calls::test_dns; else None."""
+    placed = place(nodeid) if nodeid.startswith("tests/application/") else None
+    return placed and (placed[0], placed[2].partition("[")[0])
+
+
 def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
     """Return what each pair passed, by the outcomes that pytest sorted its reports by."""
     passed: dict[Pair, Counter[str]] = defaultdict(Counter)
     counts: dict[Pair, Counter[str]] = defaultdict(Counter)
     limits: dict[Pair, list[dict[str, str]]] = defaultdict(list)
+    abilities: dict[Pair, Abilities] = defaultdict(dict)
     for outcome in ("passed", "xfailed"):
         for report in reports.get(outcome, []):
+            reason = report.wasxfail if outcome == "xfailed" else ""
+            if found := ability_of(report.nodeid):
+                add_ability(abilities[found[0]], found[1], reason)
             if not (placed := probe_of(report.nodeid)):
                 continue
             pair, concern, probe = placed
@@ -64,17 +77,26 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
                 if isinstance(value, int):
                     counts[pair][name] += value
             if outcome == "xfailed":
-                limits[pair].append({"probe": probe, "reason": report.wasxfail})
-    return {
-        str(pair): {
+                limits[pair].append({"probe": probe, "reason": reason})
+    recorded: dict[str, Facts] = defaultdict(dict)
+    for pair in passed:
+        recorded[str(pair)] |= {
             "passed": passed[pair].total(),
             "concerns": dict(sorted(passed[pair].items())),
             "counts": dict(sorted(counts[pair].items())),
             "known_limits": sorted(limits[pair], key=lambda limit: limit["probe"]),
         }
-        for pair in PAIRS
-        if pair in passed
-    }
+    for pair, found in abilities.items():
+        recorded[str(pair)]["abilities"] = dict(sorted(found.items()))
+    return dict(recorded)
+
+
+def add_ability(abilities: Abilities, name: str, reason: str) -> None:
+    """Count a test of an ability: the empty reason is for one that passed."""
+    facts = abilities.setdefault(name, {"tests": 0, "limitations": []})
+    facts["tests"] += 1
+    if reason and reason not in facts["limitations"]:
+        facts["limitations"] = sorted([*facts["limitations"], reason])
 
 
 def table(head: list[str], rows: Iterable[list[Any]]) -> list[str]:
@@ -126,14 +148,24 @@ def render(pairs: dict[str, Facts]) -> str:
     return "\n".join(lines)
 
 
+def empty() -> Facts:
+    """Return what is known of a pair before its tests are."""
+    return {"concerns": set(), "known_limits": [], "abilities": {}}
+
+
 def expected(items: list[pytest.Item]) -> dict[str, Facts]:
     """Return the concerns and the known limits of each pair, as the tests have them now."""
     found: dict[str, Facts] = {}
     for item in items:
+        if ability := ability_of(item.nodeid):
+            limit = item.get_closest_marker("xfail")
+            reason = limit.kwargs["reason"] if limit else ""
+            facts = found.setdefault(str(ability[0]), empty())
+            add_ability(facts["abilities"], ability[1], reason)
         if not (placed := probe_of(item.nodeid)):
             continue
         pair, concern, probe = placed
-        facts = found.setdefault(str(pair), {"concerns": set(), "known_limits": []})
+        facts = found.setdefault(str(pair), empty())
         facts["concerns"].add(concern)
         for mark in item.iter_markers("xfail"):
             facts["known_limits"].append({"probe": probe, "reason": mark.kwargs["reason"]})
@@ -156,8 +188,9 @@ def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
         terminalreporter.write_line("docs/conformance.* stay as they are: not all tests passed")
         return
     known = json.loads(JSON.read_text(encoding="utf-8"))["pairs"] if JSON.exists() else {}
-    # Those that did not run this time keep what they had.
-    ran = known | record(terminalreporter.stats)
+    # What did not run this time stays as it was.
+    new = record(terminalreporter.stats)
+    ran = {pair: known.get(pair, {}) | new.get(pair, {}) for pair in known | new}
     pairs = {str(pair): ran[str(pair)] for pair in PAIRS if str(pair) in ran}
     JSON.parent.mkdir(exist_ok=True)
     JSON.write_text(json.dumps({"pairs": pairs}, indent=2, ensure_ascii=False) + "\n", "utf-8")

@@ -321,6 +321,67 @@ def tested(*paths: str) -> str:
     return "\n".join(lines)
 
 
+# --- What applications may do ---
+
+
+def docstring(file: Path, function: str = "") -> str:
+    """Return the first line of a module's docstring, or of one of its functions'."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    nodes = [node for node in tree.body if getattr(node, "name", "") == function]
+    text = ast.get_docstring(nodes[0] if function else tree) or ""
+    return text.partition("\n")[0].rstrip(".")
+
+
+def abilities(*servers: str, headings: str = "###") -> str:
+    """Return the tables of what a view may do on each of these servers, by default all.
+
+    They come from the last run of tests/application/: "yes" where all tests of an ability passed on
+    both proxies, and a number for each reason why some are expected to fail.
+    """
+    pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
+    names = sorted({name for facts in pairs.values() for name in facts["abilities"]})
+    reasons: list[str] = []
+    groups: dict[str, list[list[str]]] = defaultdict(list)
+    for name in names:
+        group, _, test = name.partition("::")
+        file = ROOT / "tests" / "application" / f"test_{group}.py"
+        cells = []
+        for server in servers or SERVERS:
+            limits_found = {
+                reason
+                for pair in PAIRS
+                if pair.server == server
+                for reason in pairs[str(pair)]["abilities"][name]["limitations"]
+            }
+            reasons += sorted(limits_found - set(reasons))
+            numbers = sorted(reasons.index(reason) + 1 for reason in limits_found)
+            cells.append(f"limited: {', '.join(map(str, numbers))}" if numbers else "yes")
+        groups[docstring(file)].append([docstring(file, test), *cells])
+    head = ["", *(FACTS["_servers"][server]["title"] for server in servers or SERVERS)]
+    parts = [f"{headings} {group}\n\n{table(head, rows)}" for group, rows in groups.items()]
+    if reasons:
+        links = (re.sub(r"https?://\S+", r"<\g<0>>", reason) for reason in reasons)
+        parts.append("\n".join(f"{number}. {link}" for number, link in enumerate(links, 1)))
+    return "\n\n".join(parts)
+
+
+def abilities_of(choice: Choice) -> str:
+    """Return how many abilities of applications a server has, and those that are limited."""
+    pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
+    found = [pairs[str(pair)]["abilities"] for pair in choice.pairs]
+    limited = sorted({name for own in found for name in own if own[name]["limitations"]})
+    lines = [
+        f"{len(found[0]) - len(limited)} of {len(found[0])} [abilities of applications]"
+        "(../applications.md#abilities) without a limitation"
+        + ("; limited, for the reasons below:\n" if limited else ".")
+    ]
+    for name in limited:
+        group, _, test = name.partition("::")
+        file = ROOT / "tests" / "application" / f"test_{group}.py"
+        lines.append(f"- {docstring(file, test)}")
+    return "\n".join(lines)
+
+
 # --- A page about one ---
 
 
@@ -399,6 +460,8 @@ def details(page: str) -> str:
         if choice.kind == "servers" and group.meaning.startswith("not used")
     ]:
         parts.append("\n".join(not_used))
+    if choice.kind == "servers":
+        parts.append(f"## Abilities\n\n{abilities_of(choice)}")
     parts.append(f"## Known limits\n\n{limits(choice) or 'None that a probe shows.'}")
     parts.append(figures(choice.pairs, docs="../"))
     return "\n\n".join(filter(None, parts))
