@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from tests.harness.stack import Stack, run_stack
-from tests.harness.template import FACTS, PYTHON_VERSIONS, Pair, base_images
+from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, Pair, base_images
 from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
 from tests.pairs.project import PACKAGE, make_project
 
@@ -21,7 +21,7 @@ APP = Path(__file__).parent / "app"
 def app_base(pair: Pair) -> str:
     """Spread the image's two bases over the proxies: each server runs on both where it can."""
     needs_packages = FACTS["_servers"][pair.server]["debian_packages"]["run"]
-    return "minimal" if pair.proxy == "apache" and not needs_packages else "full"
+    return "full" if pair.proxy == PROXIES[0] or needs_packages else "minimal"
 
 
 @pytest.fixture(scope="session")
