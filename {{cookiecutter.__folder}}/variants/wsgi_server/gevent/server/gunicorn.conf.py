@@ -91,6 +91,9 @@ def refuse(_process: BaseProcess) -> NoReturn:
 
 greenlet.settrace(keep_event_loop)
 BaseProcess.start = refuse  # type: ignore[method-assign]
+# gevent waits for all processes. asyncio waits by os.waitpid(), which gevent patches, and not by a
+# descriptor, for which the process may be gone already.
+asyncio.unix_events.can_use_pidfd = lambda: False  # type: ignore[attr-defined]
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 socket = os.environ.get("UNIX_SOCKET")
