@@ -24,6 +24,7 @@ TEXTS = [
     'lines:\none\r\ntwo\u2028three\rfour "quoted" \\ and { }',
     "",
 ]
+PARTS = ["é" * 10] * 20
 # Four processes, forked after the logs are configured, as some servers' workers are.
 BURST = """
 import logging, os, sys
@@ -40,7 +41,7 @@ for writer in "abcd":
     for number in range(lines):
         logging.info("%s", f"{token} {writer} {number:03} ".ljust(9000, "x"))
     os._exit(0)
-sys.exit(any(os.waitpid(process, 0)[1] for process in forked))
+os._exit(any(os.waitpid(process, 0)[1] for process in forked))  # without printing at exit
 """
 
 
@@ -117,7 +118,7 @@ def printed() -> dict[str, object]:
     token = request.args["token"]
     for number in range(int(request.args["lines"])):
         for stream in (sys.stdout, sys.stderr):
-            print(token, number, "é", "x" * 500, file=stream)
+            print(token, number, *PARTS, file=stream)
     return {}
 
 
