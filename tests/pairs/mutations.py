@@ -107,7 +107,13 @@ MUTATIONS = [
         'graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])',
         "graceful_timeout = 1",
     ),
-    Mutation("application/stop", "waitress-nginx", SERVE, "while busy() and", "while False and"),
+    Mutation(
+        "application/stop",
+        "waitress-nginx",
+        SERVE,
+        "while busy(connections) and",
+        "while False and",
+    ),
     Mutation(
         "application/stop",
         "eventlet-nginx",
@@ -126,8 +132,8 @@ MUTATIONS = [
         "application/files",
         "uwsgi-nginx",
         "server/application.py",
-        "        for piece in body:  # noqa: UP028\n            yield piece\n",
-        "        yield from body\n",
+        "            yield part\n",
+        "            yield part\n            break\n",
     ),
     Mutation(
         "application/files",
@@ -151,6 +157,59 @@ MUTATIONS = [
         "gunicorn-nginx",
         NGINX,
         "client_max_body_size ${MAX_CONTENT_LENGTH};",
+    ),
+    # What an application writes
+    Mutation(
+        "application/output",
+        "gunicorn-nginx",
+        "src/probed/logs.py",
+        "fcntl.lockf(file, fcntl.LOCK_EX)",
+        "fcntl.flock(file, fcntl.LOCK_EX)",
+    ),
+    Mutation(
+        "application/output",
+        "gunicorn-nginx",
+        "src/probed/logs.py",
+        "line_buffering=True, write_through=False",
+        "write_through=True",
+    ),
+    Mutation(
+        "application/output",
+        "mod_wsgi-apache",
+        "server/application.py",
+        "sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__",
+        "sys.stdout = sys.__stdout__",
+    ),
+    Mutation(
+        "application/output",
+        "uwsgi-nginx",
+        "server/application.py",
+        "sys.stdout = sys.__stdout__ = open(1,",
+        "sys.stdout = sys.__stdout__ = open(2,",
+    ),
+    # Where an application runs
+    Mutation(
+        "application/environment", "mod_wsgi-apache", "server/httpd.conf", "home=${WORKING_FOLDER} "
+    ),
+    Mutation(
+        "application/environment",
+        "gunicorn-nginx",
+        "server/gunicorn.conf.py",
+        "keepalive = 75",
+        "keepalive = 75\nos.umask(0o077)",
+    ),
+    Mutation(
+        "application/environment",
+        "eventlet-nginx",
+        SERVE,
+        "eventlet.kill(main, SystemExit)",
+        "os._exit(0)",
+    ),
+    Mutation(
+        "application/environment",
+        "waitress-apache",
+        "Dockerfile",
+        "        /usr/share/zoneinfo \\\n",
     ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
