@@ -53,10 +53,12 @@ def test_bad_settings_stop_the_start(make_app, settings, told):
 
 
 def test_only_trusted_hosts_are_served(make_app):
-    client = make_app(TRUSTED_HOSTS="good.example, .also.example").test_client()
-    assert client.get("/", headers={"Host": "good.example"}).status_code == 200
-    assert client.get("/", headers={"Host": "sub.also.example"}).status_code == 200
-    assert client.get("/", headers={"Host": "evil.example"}).status_code == 400
+    app = make_app(TRUSTED_HOSTS="good.example, .also.example")
+    app.add_url_rule("/own", view_func=lambda: "served")
+    client = app.test_client()
+    assert client.get("/own", headers={"Host": "good.example"}).status_code == 200
+    assert client.get("/own", headers={"Host": "sub.also.example"}).status_code == 200
+    assert client.get("/own", headers={"Host": "evil.example"}).status_code == 400
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1:8000", ""])

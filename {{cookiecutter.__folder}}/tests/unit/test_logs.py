@@ -4,22 +4,23 @@ import pytest
 
 
 def test_each_answer_is_one_line_of_json_with_its_request_id(make_app, capsys):
-    client = make_app(TRUST_REQUEST_ID="on").test_client()
-    client.get("/", headers={"X-Request-ID": "abc123"})
+    client = make_app(TRUST_REQUEST_ID="on", LOG_LEVEL="debug").test_client()
+    client.get("/health/live", headers={"X-Request-ID": "abc123"})
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert line["request_id"] == "abc123"
-    assert (line["method"], line["path"], line["status"]) == ("GET", "/", 200)
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/health/live", 200)
 
 
 def test_a_clients_request_id_is_not_believed(make_app, capsys):
-    make_app().test_client().get("/", headers={"X-Request-ID": "abc123"})
+    client = make_app(LOG_LEVEL="debug").test_client()
+    client.get("/health/live", headers={"X-Request-ID": "abc123"})
     assert len(json.loads(capsys.readouterr().out)["request_id"]) == 32
 
 
 @pytest.mark.parametrize("forged", ["", 'a"b', "a b", "a\u00e9", "x" * 65])
 def test_a_strange_request_id_is_replaced(make_app, capsys, forged):
-    client = make_app(TRUST_REQUEST_ID="on").test_client()
-    client.get("/", headers={"X-Request-ID": forged})
+    client = make_app(TRUST_REQUEST_ID="on", LOG_LEVEL="debug").test_client()
+    client.get("/health/live", headers={"X-Request-ID": forged})
     line = json.loads(capsys.readouterr().out)
     assert line["request_id"] != forged
     assert len(line["request_id"]) == 32

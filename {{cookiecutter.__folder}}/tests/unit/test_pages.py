@@ -10,6 +10,11 @@ def test_front_page_names_the_project(client):
     assert b"<h1>" in answer.data
 
 
+def test_front_page_has_nothing_inline(client):
+    page = client.get("/").text
+    assert not re.search(r"<(style|script)|\s(style|on\w+)=", page)
+
+
 def test_front_page_gives_nothing_away(client):
     answer = client.get("/")
     for name in ("SERVED_BY", "BEHIND"):

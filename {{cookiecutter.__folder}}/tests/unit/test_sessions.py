@@ -51,6 +51,6 @@ def test_session_lasts(make_app):
     client = app.test_client()
     client.set_cookie("another", "cookie")
     assert [client.get("/visit").text for _ in range(3)] == ["1", "2", "3"]
-    assert "Set-Cookie" not in client.get("/").headers
+    assert "Set-Cookie" not in client.get("/health/live").headers
     client.get("/leave")
     assert client.get("/visit").text == "1"

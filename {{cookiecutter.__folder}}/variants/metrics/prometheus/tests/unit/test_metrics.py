@@ -20,9 +20,9 @@ def counted(page, **labels):
 @pytest.mark.parametrize(
     ("method", "path", "labels"),
     [
-        ("GET", "/", {"method": "GET", "route": "/", "status": "200"}),
+        ("GET", "/health/ready", {"method": "GET", "route": "/health/ready", "status": "200"}),
         ("GET", "/nothing-here", {"method": "GET", "route": "none", "status": "404"}),
-        ("WRONG", "/", {"method": "other", "status": "405"}),
+        ("WRONG", "/health/ready", {"method": "other", "status": "405"}),
     ],
 )
 def test_each_answer_is_counted(client, method, path, labels):

@@ -32,14 +32,16 @@ def collector():
 def test_each_request_is_a_span_with_its_id(make_app, monkeypatch, collector):
     address, bodies = collector
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
-    client = make_app(TRUST_REQUEST_ID="on").test_client()
+    app = make_app(TRUST_REQUEST_ID="on")
+    app.add_url_rule("/own", view_func=lambda: "")
+    client = app.test_client()
     client.get("/health/live")
-    client.get("/", headers={"X-Request-ID": "abc123"})
+    client.get("/own", headers={"X-Request-ID": "abc123"})
     trace.get_tracer_provider().shutdown()
     (body,) = bodies
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
     (span,) = resource.scope_spans[0].spans
-    assert span.name == "GET /"
+    assert span.name == "GET /own"
     attributes = {each.key: each.value.string_value for each in span.attributes}
     assert attributes["request.id"] == "abc123"
 
