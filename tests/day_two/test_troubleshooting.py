@@ -1,6 +1,7 @@
 """docs/troubleshooting.md: the symptoms that it tells of, brought about; its commands, run."""
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -145,3 +146,15 @@ def test_what_the_health_check_says(stack: Stack):
         timeout=20,
         told=stack.evidence,
     )
+
+
+def test_no_health_endpoint(stack: Stack):
+    """Where another application took the generated one's place: seen within seconds."""
+    package = stack.folder / "src" / PACKAGE
+    (package / "wsgi.py").write_text("import flask\n\napp = flask.Flask(__name__)\n", "utf-8")
+    stack.compose("build app")
+    began = time.monotonic()
+    with pytest.raises(Exception, match=r"unhealthy|exited"):
+        stack.compose("up --wait app")
+    assert time.monotonic() - began < 30
+    assert_told(stack, "The container stops again at once")
