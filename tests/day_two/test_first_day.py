@@ -108,6 +108,21 @@ def key_unusable(project: Path) -> str:
     return folder
 
 
+def source_closed(project: Path) -> str:
+    """As a umask of 077 leaves it; and the remedy."""
+    package = next((project / "src").iterdir())
+    package.chmod(0o700)
+    develop = UP.replace("compose", "compose -f compose.yaml -f compose.dev.yaml").split()
+    try:
+        failure(develop, project)
+        said = run_readme(project, "docker compose logs app")
+        owner = f"DEV_USER={os.getuid()}:{os.getgid()}"
+        run(["env", owner, "PUBLISH_PORT=0", *develop], cwd=project)
+        return said
+    finally:
+        package.chmod(0o755)
+
+
 def other_processor(project: Path) -> str:
     program = bytearray(Path("/bin/sh").read_bytes()[:64])
     program[18:20] = b"\xfe\xff"  # the kind of machine, in a program's head: none that there is
@@ -131,6 +146,7 @@ SYMPTOMS = {
     key_missing: ["bind source path does not exist"],
     key_empty: ["app-1 is unhealthy"],
     key_unusable: ["SECRET_KEY_FILE names"],
+    source_closed: ["Could not import"],
     other_processor: ["exec format error"],
     disk_full: ["No space left on device"],
 }
