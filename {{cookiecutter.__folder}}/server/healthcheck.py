@@ -25,6 +25,6 @@ if not answer.startswith(b"HTTP/1.1 200 "):
     if status == "404" and os.getppid() == 0:
         message = "/health/live answered 404: register health.blueprint, or a route of your own"
         with Path("/proc/1/fd/2").open("w") as log:
-            log.write(f'{{"level": "ERROR", "message": "{message}"}}\n')
+            log.write('{"level": "ERROR", "message": "' + message + '"}\n')
         os.kill(1, signal.SIGTERM)
     raise SystemExit(f"/health/live answered {status}")
