@@ -32,7 +32,7 @@ def stack(
     # The proxy serves those of the project's package.
     shutil.copytree(flaskr / "static", project / "src/service/static", dirs_exist_ok=True)
     with run_stack(pair, project, f"{project.name}-{os.getpid()}") as stack:
-        stack.compose("exec -T app flask --app service.wsgi init-db")
+        stack.compose("exec -T app flask init-db")
         yield stack
 
 
@@ -96,12 +96,12 @@ def test_a_day_is_as_by_flask_run(stack, expected):
 
 
 def test_its_owner_edits_few_lines():
-    assert edits(CHANGE) == 8
+    assert edits(CHANGE) == 6
 
 
 @pytest.mark.pairs(PAIRS_TRIED[:1])
-def test_the_projects_own_tests_find_its_package(stack):
-    """One of two packages in src/: a file of tests that needs no page of the project."""
-    command = "python -m pytest tests/unit/test_sessions.py"
+def test_the_projects_own_tests_pass(stack):
+    """Beside another package and front page: all but those of the pages, as the README says."""
+    command = "python -m pytest --ignore tests/unit/test_pages.py"
     told = stack.compose(f"run --build --rm --no-TTY test {command}")
     assert " passed" in told
