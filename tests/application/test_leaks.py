@@ -32,6 +32,12 @@ PATHS = [
     "/lifecycle/wsgi/list/x",
     "/lifecycle/wsgi/empty-parts/x",
     "/memory/local/1",
+    "/coroutines/sleep",
+    "/threads/executors",
+    "/threads/timer",
+    "/output/exception",
+    "/forms/temporary",
+    "/processes/python",
 ]
 
 
