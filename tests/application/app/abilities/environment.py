@@ -3,6 +3,7 @@
 import atexit
 import locale
 import logging
+import multiprocessing
 import os
 import resource
 import shutil
@@ -31,8 +32,10 @@ def at_exit() -> None:
 
 atexit.register(at_exit)
 # As libraries do that want to clean up. A server need not keep these handlers.
-for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
-    signal.signal(number, lambda *_: None)
+# Not in a process that a view starts: SIGTERM would not end it.
+if multiprocessing.parent_process() is None:
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
+        signal.signal(number, lambda *_: None)
 
 
 @blueprint.get("/folders")
