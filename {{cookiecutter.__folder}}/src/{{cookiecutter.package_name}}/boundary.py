@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask, request
-from werkzeug.exceptions import BadRequest
+from flask import Flask, current_app, request
+from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 FORWARDED = "HTTP_X_FORWARDED_"
@@ -78,6 +78,12 @@ def refuse_control_characters() -> None:
         raise BadRequest("A request header contains a control character.")
 
 
+def refuse_long_bodies() -> None:
+    """Respond with 413 whether or not the view reads the body, which Flask leaves to the view."""
+    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
+        raise RequestEntityTooLarge
+
+
 def init_app(app: Flask) -> None:
     """Take the client's address, the scheme, the host and the prefix from trusted proxies."""
     settings = app.config
@@ -92,3 +98,4 @@ def init_app(app: Flask) -> None:
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
     app.before_request(refuse_control_characters)
+    app.before_request(refuse_long_bodies)

@@ -78,6 +78,12 @@ def test_body_over_the_limit_is_413(make_app):
     assert client.post("/upload", data=b"x" * 11).status_code == 413
 
 
+def test_body_over_the_limit_is_413_if_the_view_does_not_read_it(make_app):
+    app = make_app(MAX_CONTENT_LENGTH="10")
+    app.add_url_rule("/upload", view_func=str, methods=["POST"])
+    assert app.test_client().post("/upload", data=b"x" * 11).status_code == 413
+
+
 def test_body_of_unknown_length_over_the_limit_is_413(make_app):
     app = make_app(MAX_CONTENT_LENGTH="10")
     app.add_url_rule("/upload", view_func=_read_body, methods=["POST"])
