@@ -202,7 +202,7 @@ MUTATIONS = [
         "application/environment",
         "eventlet-nginx",
         SERVE,
-        "eventlet.kill(main, SystemExit)",
+        "eventlet.kill(server, SystemExit)",
         "os._exit(0)",
     ),
     Mutation(
@@ -210,6 +210,22 @@ MUTATIONS = [
         "waitress-apache",
         "Dockerfile",
         "        /usr/share/zoneinfo \\\n",
+    ),
+    # What an application calls
+    Mutation("application/calls", "gevent-nginx", "server/gunicorn.conf.py", "monkey.patch_all()"),
+    Mutation(
+        "application/calls",
+        "gevent-nginx",
+        "server/gunicorn.conf.py",
+        "monkey.patch_all()",
+        "from probed import wsgi; monkey.patch_all()",
+    ),
+    Mutation(
+        "application/calls",
+        "gunicorn-nginx",
+        "src/probed/__init__.py",
+        "    app = Flask(__name__)",
+        "    import socket\n    socket.setdefaulttimeout(0.00001)\n    app = Flask(__name__)",
     ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),

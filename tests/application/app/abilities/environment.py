@@ -33,7 +33,7 @@ def at_exit() -> None:
 atexit.register(at_exit)
 # As libraries do that want to clean up. A server need not keep these handlers.
 # Not in a process that a view starts: SIGTERM would not end it.
-if multiprocessing.parent_process() is None:
+if multiprocessing.current_process().name == "MainProcess":
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
 

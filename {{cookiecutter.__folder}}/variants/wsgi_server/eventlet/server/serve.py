@@ -26,17 +26,21 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterable, Iterator
 from importlib import import_module
 from io import BufferedReader
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import eventlet.green.subprocess
 import eventlet.wsgi
 import greenlet
 from eventlet.hubs import trampoline
 from eventlet.wsgi import STATE_CLOSE, HeaderLineTooLong, HttpProtocol
+from werkzeug.datastructures import Headers
+from werkzeug.wsgi import ClosingIterator
 
 
 def main() -> None:
@@ -76,7 +80,7 @@ def main() -> None:
     eventlet.spawn(stop_when_signalled)
     eventlet.wsgi.server(
         listen(),
-        app,
+        within_length(app),
         protocol=Protocol,
         # Longer than the proxy keeps a connection, so that it never writes into one being closed.
         keepalive=75,
@@ -172,6 +176,34 @@ class Protocol(HttpProtocol):
         # None of a connection that was shut before: nobody could get its answer.
         line = super()._read_request_line()
         return b"" if self.conn_state[2] == STATE_CLOSE else line
+
+
+def within_length(app: WSGIApplication) -> WSGIApplication:
+    """Return the application, which sends no more of a body than its Content-Length says.
+
+    The proxy would read the rest as the next response, which can be another client's.
+    """
+
+    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        left = sys.maxsize
+
+        def start(
+            status: str, headers: list[tuple[str, str]], *more: Any
+        ) -> Callable[[bytes], object]:
+            nonlocal left
+            left = Headers(headers).get("Content-Length", sys.maxsize, int)
+            return start_response(status, headers, *more)
+
+        def parts() -> Iterator[bytes]:
+            nonlocal left
+            for part in body:
+                yield part[:left]
+                left -= min(left, len(part))
+
+        body = app(environ, start)
+        return ClosingIterator(parts(), getattr(body, "close", None))
+
+    return wsgi_app
 
 
 if __name__ == "__main__":

@@ -131,3 +131,8 @@ accesslog = None
 logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
 }
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Set the worker's signal handlers again: a module of the application may have replaced them."""
+    worker.init_signals()

@@ -5,6 +5,7 @@ import runpy
 from pathlib import Path
 
 from gunicorn.http import message
+from gunicorn.workers.base import Worker
 
 # Run, not imported: that would load the application in this process, from which the workers are
 # forked, and threads that it starts at import would be missing in them.
@@ -47,3 +48,8 @@ accesslog = None
 logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
 }
+
+
+def post_worker_init(worker: Worker) -> None:
+    """Set the worker's signal handlers again: a module of the application may have replaced them."""
+    worker.init_signals()
