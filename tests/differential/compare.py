@@ -3,8 +3,9 @@
 import fnmatch
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 from tests.harness.template import PAIRS
@@ -14,6 +15,9 @@ from .observe import Observation
 from .wire import CLOSED
 
 ACCEPTED = Path(__file__).parent / "accepted.toml"
+MISSING = "(missing)"
+# The part of an outcome that is a response, not what else was seen.
+RESPONSE = re.compile(r"\d{3} ")
 # Their values are causes of their own; of other aspects, any value will do.
 DECISIVE = ("outcome", "connection")
 NAMES = [str(pair) for pair in PAIRS]
@@ -33,6 +37,13 @@ class Difference:
         """What groups differences: the aspect, and who agrees with whom; of outcomes, on what."""
         values = [value for value, _ in self.sides] if self.aspect in DECISIVE else []
         return (self.aspect, self.shape, *values)
+
+    def unlike_pairs(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield every two pairs that differ, each with its value."""
+        for (value, pairs), (other_value, others) in combinations(self.sides, 2):
+            for one in pairs:
+                for other in others:
+                    yield one, value, other, other_value
 
     @property
     def shape(self) -> str:
@@ -70,30 +81,33 @@ class Accepted:
         """Say whether this is about the difference's aspect and request."""
         if not fnmatch.fnmatchcase(difference.aspect, self.aspect):
             return False
-        if not re.search(self.request, difference.case.data.decode("latin-1"), re.MULTILINE):
-            return False
-        every = [value for value, _ in difference.sides]
-        theirs = [value for value, pairs in difference.sides if any(map(self.matches, pairs))]
-        return all(
-            not pattern or re.fullmatch(pattern, value)
-            for pattern, values in ((self.values, every), (self.theirs, theirs))
-            for value in values
-        )
+        request = difference.case.data.decode("latin-1")
+        return bool(re.search(self.request, request, re.MULTILINE))
 
     def matches(self, pair: str) -> bool:
         """Say whether a pair is one of those that may differ."""
         return any(fnmatch.fnmatchcase(pair, pattern) for pattern in self.pairs)
 
+    def allows(self, one: str, value: str, other: str, other_value: str) -> bool:
+        """Say whether one of two pairs may differ from the other, with these values."""
+        if self.matches(one) == self.matches(other):
+            return False
+        value, other_value = unlike(value, other_value)
+        theirs = value if self.matches(one) else other_value
+        return all(
+            not pattern or re.fullmatch(pattern, each)
+            for pattern, each in (
+                (self.values, value),
+                (self.values, other_value),
+                (self.theirs, theirs),
+            )
+        )
+
     def occurs_in(self, difference: Difference) -> bool:
         """Say whether its pairs do differ from the others here."""
-        if not self.concerns(difference):
-            return False
-        return any(
-            self.matches(one) != self.matches(other)
-            for number, (_, pairs) in enumerate(difference.sides)
-            for _, others in difference.sides[number + 1 :]
-            for one in pairs
-            for other in others
+        return self.concerns(difference) and any(
+            self.allows(one, value, other, other_value)
+            for one, value, other, other_value in difference.unlike_pairs()
         )
 
 
@@ -118,7 +132,7 @@ def compare(
     aspects = {pair: observations[pair].aspects(with_log=with_log) for pair in observations}
     for _, pairs in outcomes:
         for name in sorted({name for pair in pairs for name in aspects[pair]}):
-            sides = group({pair: aspects[pair].get(name, "(missing)") for pair in pairs})
+            sides = group({pair: aspects[pair].get(name, MISSING) for pair in pairs})
             if len(sides) > 1:
                 found.append(Difference(case, name, sides))
     return found
@@ -132,6 +146,7 @@ def is_cut_short(observations: Iterable[Observation]) -> bool:
         or (
             (len(each.outcomes) > 0 and each.connection == CLOSED)
             and each.outcomes == longest[: len(each.outcomes)]
+            and all(map(RESPONSE.match, longest[len(each.outcomes) :]))
         )
         for each in observations
     )
@@ -149,20 +164,40 @@ def group(values: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def unexplained(differences: Iterable[Difference], entries: list[Accepted]) -> list[Difference]:
     """Return the differences that the accepted ones do not explain.
 
-    Pairs that the same entries are about must be alike: an entry does not hide that its own pairs
-    differ among themselves.
+    Each two pairs that differ need an entry about one of them alone: an entry does not hide that
+    its own pairs differ among themselves.
     """
     found = []
     for difference in differences:
         concerned = [entry for entry in entries if entry.concerns(difference)]
-        values: dict[tuple[bool, ...], set[str]] = {}
-        for value, pairs in difference.sides:
-            for pair in pairs:
-                atom = tuple(entry.matches(pair) for entry in concerned)
-                values.setdefault(atom, set()).add(value)
-        if any(len(each) > 1 for each in values.values()):
+        if not all(
+            any(entry.allows(*two) for entry in concerned) for two in difference.unlike_pairs()
+        ):
             found.append(difference)
     return found
+
+
+def unlike(one: str, other: str) -> tuple[str, str]:
+    """Return the parts of two values that an entry is about.
+
+    Of several requests on one connection, some are alike; and where one connection was closed, the
+    other one's further responses are no matter of their own.
+    """
+    numbered = re.match(r"1: ", one) or re.match(r"1: ", other)
+    parts, others = (re.split(r"\n(?=\d+: )" if numbered else ", ", each) for each in (one, other))
+    # Whether 100 came first is a difference of its own.
+    final = [[part for part in each if part != "100 proxy"] for each in (parts, others)]
+    if final[0] != final[1]:
+        parts, others = final
+    while parts and others and parts[0] == others[0]:
+        del parts[0], others[0]
+    while len(parts) == len(others) and parts[-1:] == others[-1:] != []:
+        del parts[-1], others[-1]
+    for longer, length in ((parts, len(others)), (others, len(parts))):
+        if length and all(map(RESPONSE.match, longer[length:])):
+            del longer[length:]
+    separator = "\n" if numbered else ", "
+    return separator.join(parts) or MISSING, separator.join(others) or MISSING
 
 
 def shape(sides: Sequence[Sequence[str]]) -> str:

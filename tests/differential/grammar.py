@@ -325,8 +325,11 @@ def encoding(draw: DrawFn, draft: Draft) -> None:
 
 # --- Responses ---
 def responds(draft: Draft, query: str) -> None:
-    """Let the request be for /respond, or add to what it is to respond."""
-    draft.target = f"{draft.target}&{query}" if "/respond?" in draft.target else f"/respond?{query}"
+    """Let the request be for /respond, or change what it is to respond."""
+    before = draft.target.partition("/respond?")[2]
+    parts = [part.partition("=") for part in f"{before}&{query}".split("&") if part]
+    wanted = {name: value for name, _, value in parts}
+    draft.target = "/respond?" + "&".join(f"{name}={value}" for name, value in wanted.items())
 
 
 @change("response:status")

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from .case import CORPUS, Case, corpus, parse
-from .compare import Accepted, Difference, accepted, short, unexplained
+from .compare import Accepted, Difference, accepted, short, unexplained, unlike
 from .observe import NOT_COMPARED
 from .wire import MalformedError, next_reply
 
@@ -68,6 +68,31 @@ def test_an_entry_does_not_hide_that_its_own_pairs_differ():
     proxies = Accepted("outcome", ("*-apache",), "", "")
     assert unexplained([found], [proxies]) == [found]
     assert unexplained([found], [proxies, Accepted("outcome", ("uwsgi-apache",), "", "")]) == []
+
+
+def test_two_entries_explain_what_three_sides_differ_in():
+    found = difference(("200", NGINX[:1]), ("502", NGINX[1:]), ("400", APACHE))
+    proxies = Accepted("outcome", ("*-apache",), "", "")
+    server = Accepted("outcome", ("uwsgi-*",), "", "", values="200|502")
+    assert unexplained([found], [server]) == [found]
+    assert unexplained([found], [proxies, server]) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "parts"),
+    [
+        ("200 a, 400 b", "200 a, 405 b", ("400 b", "405 b")),
+        ("200 a, 405 b", "400 a", ("200 a", "400 a")),
+        ("404 a, 200 b", "400 a, 200 b", ("404 a", "400 a")),
+        ("100 proxy, 200 a", "400 a", ("200 a", "400 a")),
+        ("100 proxy, 200 a", "200 a", ("100 proxy", "200 a")),
+        ("400 a", "200 b, 1 requests at the application", None),
+        ("200 a", "200 a, garbage", ("(missing)", "garbage")),
+        ("1: a\nb", "1: a\nb\n2: c", ("(missing)", "2: c")),
+    ],
+)
+def test_an_entry_is_about_the_requests_that_differ(one, other, parts):
+    assert unlike(one, other) == (parts or (one, other))
 
 
 def test_the_same_cause_among_all_and_among_some():
