@@ -671,8 +671,8 @@ MUTATIONS = [
         "application/threads",
         "gunicorn-nginx",
         "server/gunicorn.conf.py",
-        "logs = runpy",
-        "import probed\n\nlogs = runpy",
+        "package = Path(__file__)",
+        "import probed\n\npackage = Path(__file__)",
     ),
     Mutation("application/threads", "uwsgi-nginx", "server/uwsgi.ini", "lazy-apps = true"),
     Mutation(

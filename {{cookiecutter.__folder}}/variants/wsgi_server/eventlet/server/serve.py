@@ -45,7 +45,7 @@ from werkzeug.wsgi import ClosingIterator
 
 def main() -> None:
     """Serve until a signal says to stop, then finish the requests in flight."""
-    # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
+    # Nothing is there to finish yet; by itself a container's first process would ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     greenlet.settrace(keep_event_loop)
     BaseProcess.start = refuse  # type: ignore[method-assign]

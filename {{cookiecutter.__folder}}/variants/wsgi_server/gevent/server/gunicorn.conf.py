@@ -25,7 +25,8 @@ from gunicorn.workers.ggevent import GeventWorker
 
 # Run, not imported: that would load the application in this process, from which the workers are
 # forked, and threads that it starts at import would be missing in them.
-logs = runpy.run_path(f"{Path(__file__).parents[1]}/src/{{ cookiecutter.package_name }}/logs.py")
+package = Path(__file__).parents[1] / "src" / "{{ cookiecutter.package_name }}"
+logs = runpy.run_path(str(package / "logs.py"))
 
 
 class Worker(GeventWorker):

@@ -9,7 +9,8 @@ from gunicorn.workers.base import Worker
 
 # Run, not imported: that would load the application in this process, from which the workers are
 # forked, and threads that it starts at import would be missing in them.
-logs = runpy.run_path(f"{Path(__file__).parents[1]}/src/{{ cookiecutter.package_name }}/logs.py")
+package = Path(__file__).parents[1] / "src" / "{{ cookiecutter.package_name }}"
+logs = runpy.run_path(str(package / "logs.py"))
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
 socket = os.environ.get("UNIX_SOCKET")

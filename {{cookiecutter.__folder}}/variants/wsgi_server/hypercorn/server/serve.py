@@ -58,7 +58,7 @@ class Server:
     ) -> None:
         """Run the adapter, and note when the client leaves."""
         if self.stopping.is_set() and scope["type"] == "http":
-            # Hypercorn is closing the connections that it takes for idle: this one may be among them.
+            # Hypercorn is closing the connections that it takes for idle, maybe this one, too.
             await send({"type": "http.response.start", "status": 503, "headers": []})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
@@ -110,7 +110,7 @@ def configuration() -> Config:
     config.umask = 0
     config.backlog = 1024
     config.graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
-    # Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
+    # Longer than the proxy keeps a connection, so that it never writes into one being closed.
     config.keep_alive_timeout = 75
     # The application logs each answer itself, with its request id.
     config.accesslog = None
@@ -125,6 +125,6 @@ def configuration() -> Config:
 
 # A process that a view starts by spawn or forkserver imports this file again.
 if __name__ == "__main__":
-    # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
+    # Nothing is there to finish yet; by itself a container's first process would ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     asyncio.run(Server(import_module("{{ cookiecutter.package_name }}.wsgi").app).serve())

@@ -18,7 +18,7 @@ from waitress.channel import HTTPChannel
 
 def main() -> None:
     """Serve until a signal says to stop, then finish the requests in flight."""
-    # Nothing is there to finish yet; by itself a container's first process would ignore this signal.
+    # Nothing is there to finish yet; by itself a container's first process would ignore it.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
