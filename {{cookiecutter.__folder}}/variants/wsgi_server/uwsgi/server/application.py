@@ -27,7 +27,7 @@ from {{ cookiecutter.package_name }}.wsgi import app
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Run the application."""
     # uWSGI blocks all signals in its threads, and a process that a view starts inherits that:
-    # SIGTERM would not end it, and multiprocessing's forkserver would miss the end of its processes.
+    # SIGTERM would not end it, and a fork server would miss the end of its processes.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     # As it was sent: uWSGI resolves the dots in a path.
     path = environ["REQUEST_URI"].partition("?")[0]
