@@ -216,7 +216,7 @@ def add_private_package(project: Path, repository: Path) -> None:
 
 
 def add_workers(project: Path) -> None:
-    """Add both kinds of background jobs. The broker's image is one that is built here."""
+    """Add both kinds of background jobs, with a broker whose image is built here."""
     package = project / "src" / PACKAGE
     for heading, module in (
         ("Background jobs", "jobs.py"),
@@ -228,9 +228,12 @@ def add_workers(project: Path) -> None:
     tasks = package / "tasks.py"
     change(tasks, "import os\n", "import logging\nimport os\n")
     tasks.write_text(tasks.read_text(encoding="utf-8") + TASK, encoding="utf-8")
-    (image,) = re.findall(r"image: (valkey\S+)", PAGE.read_text(encoding="utf-8"))
-    python = f"PYTHON_IMAGE={PYTHON_IMAGE}"
-    run(["docker", "build", "--quiet", "--build-arg", python, "--tag", image, "."], cwd=BROKER)
+    file = project / "compose.yaml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    broker = content["services"]["broker"]
+    assert broker.pop("image").startswith("valkey/")
+    broker["build"] = {"context": str(BROKER), "args": {"PYTHON_IMAGE": PYTHON_IMAGE}}
+    file.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
 
 
 def add_sentry(project: Path) -> None:
