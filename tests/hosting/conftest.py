@@ -10,6 +10,7 @@ import pytest
 
 from tests.harness.stack import run
 from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.harness.tried import try_on
 
 # Three servers that have little in common, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
@@ -32,12 +33,7 @@ pytest.register_assert_rewrite("tests.hosting.contract")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("pair")
-        chosen = metafunc.definition.get_closest_marker("pairs")
-        tried = chosen.args[0] if chosen else PAIRS_TRIED
-        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
-        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+    try_on(metafunc, PAIRS_TRIED)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pytest
 from tests.harness.locks import pins
 from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES, SERVERS, Pair, generate
+from tests.harness.tried import try_on
 from tests.harness.venv import make
 from tests.pairs.project import python_version
 
@@ -26,12 +27,7 @@ FlaskRun = Callable[[str], AbstractContextManager[str]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("pair")
-        chosen = metafunc.definition.get_closest_marker("pairs")
-        tried = chosen.args[0] if chosen else PAIRS_TRIED
-        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
-        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+    try_on(metafunc, PAIRS_TRIED)
 
 
 @pytest.fixture(scope="session")

@@ -135,5 +135,5 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Set the worker's signal handlers again: a module of the application may have replaced them."""
+    """Set the signal handlers again: the application's modules may have replaced them."""
     worker.init_signals()

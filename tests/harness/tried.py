@@ -1,0 +1,17 @@
+"""Tests that are tried on some pairs only."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from .template import Pair
+
+
+def try_on(metafunc: pytest.Metafunc, tried: Sequence[Pair]) -> None:
+    """Run a test of a pair on these, or on those of its mark, as far as --pair asks for them."""
+    if "pair" in metafunc.fixturenames:
+        wanted = metafunc.config.getoption("pair")
+        if chosen := metafunc.definition.get_closest_marker("pairs"):
+            (tried,) = chosen.args
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
+        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
