@@ -10,6 +10,7 @@ monkey.patch_all()
 import asyncio
 import os
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -54,7 +55,7 @@ class Worker(GeventWorker):
         if not self.alive:
             for connection, (timeout, since) in list(self.waiting.items()):
                 if time.monotonic() - since > 0.5:  # else its request may be on the way
-                    kill(connection, timeout, block=False)
+                    kill(connection, timeout)
 
 
 # Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
@@ -135,5 +136,5 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Set the signal handlers again: the application's modules may have replaced them."""
-    worker.init_signals()
+    """Stop on SIGTERM, for which a module of the application may have set another handler."""
+    signal.signal(signal.SIGTERM, worker.handle_exit)

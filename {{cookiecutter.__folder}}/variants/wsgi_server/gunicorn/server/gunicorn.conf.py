@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import signal
 from pathlib import Path
 
 from gunicorn.http import message
@@ -52,5 +53,5 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Set the signal handlers again: the application's modules may have replaced them."""
-    worker.init_signals()
+    """Stop on SIGTERM, for which a module of the application may have set another handler."""
+    signal.signal(signal.SIGTERM, worker.handle_exit)
