@@ -45,6 +45,7 @@ def project(
     with (project / "requirements.txt").open("a", encoding="utf-8") as requirements:
         requirements.write((APP / "requirements.txt").read_text(encoding="utf-8"))
     write_samples(project / "samples")
+    (project / ".env").write_text(f"APP_BASE={app_base(pair)}\n", encoding="utf-8")
     certificates = project / "certificates"
     certificates.mkdir()
     authority = trustme.CA()
@@ -61,16 +62,10 @@ def project(
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
     """The running pair with the test application, and the service that it calls."""
     (upstream,) = base_images(PYTHON_VERSIONS[:1], [])
-    os.environ.update(
-        UPSTREAM=str(APP / "upstream.py"), UPSTREAM_IMAGE=upstream, APP_BASE=app_base(pair)
-    )
-    try:
-        with run_stack(
-            pair, project, f"{project.name}-abilities-{os.getpid()}", APP / "compose.yaml"
-        ) as stack:
-            yield stack
-    finally:
-        del os.environ["APP_BASE"]
+    os.environ.update(UPSTREAM=str(APP / "upstream.py"), UPSTREAM_IMAGE=upstream)
+    name = f"{project.name}-abilities-{os.getpid()}"
+    with run_stack(pair, project, name, APP / "compose.yaml") as stack:
+        yield stack
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ def at_exit() -> None:
 
 atexit.register(at_exit)
 # As libraries do that want to clean up. A server need not keep these handlers.
-# Not in a process that a view starts: SIGTERM would not end it.
-if multiprocessing.current_process().name == "MainProcess":
+# Not in a process that a view starts, nor in multiprocessing's own: SIGTERM would not end it.
+if multiprocessing.current_process().name == "MainProcess" and sys.argv[0] != "-c":
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
 

@@ -1,6 +1,7 @@
 """Memory: what a view uses for itself, and what it never gives back."""
 
 import os
+import time
 
 from flask import Blueprint
 
@@ -21,4 +22,5 @@ def local(megabytes: int) -> dict[str, int]:
 def keep(megabytes: int) -> dict[str, int]:
     """Keep so much memory, as an application with a leak does."""
     kept.append(b"x" * (megabytes << 20))
+    time.sleep(0.02)
     return {"pid": os.getpid()}

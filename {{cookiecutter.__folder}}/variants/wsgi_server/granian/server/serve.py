@@ -12,10 +12,10 @@ from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
 from granian.log import LogLevels
 
-from {{ cookiecutter.package_name }} import logs
-
-# Workers import this file again, so it must not start a server there.
+# Workers import this file again, and processes that a view starts: it must do nothing there.
 if __name__ == "__main__":
+    from {{ cookiecutter.package_name }} import logs
+
     # Whatever this Python's default: a forked worker would have this process's signal handlers
     # until the application is loaded, and not hear that it is to stop.
     multiprocessing.set_start_method("spawn")
