@@ -25,7 +25,7 @@ def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     """Memory leaks, by MAX_REQUESTS where the server replaces its processes."""
     monkeypatch.setenv("MAX_REQUESTS", "60")
     restored.start()
-    # All of them would need 560 MB of the 512. Few at a time: gevent's worker serves for another second.
+    # All of them would need 560 MB of the 512. Few at a time: some workers serve for a second more.
     times = 280 if recycles(restored.pair.server) else 40
     responses = together(restored, ["/memory/kept/2"] * times, at_a_time=2)
     assert {response.status_code for response in responses} == {200}

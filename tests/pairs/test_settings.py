@@ -172,6 +172,8 @@ def test_workers_are_replaced_under_load(changed: Stack, record_property: Record
 
 def test_many_threads(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     """As many as start.py lets through: they start, and requests use them."""
+    for name in CHANGED:
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WEB_CONCURRENCY", "1")
     monkeypatch.setenv("WEB_THREADS", "448")
     restored.start()
