@@ -6,7 +6,6 @@ a view's subprocess. Ended and not waited for, each counts against the limit of 
 
 import os
 import signal
-from collections.abc import Sequence
 
 # The signals that stop or control a server.
 FORWARDED = [
@@ -15,7 +14,7 @@ FORWARDED = [
 ]
 
 
-def run(command: Sequence[str]) -> int:
+def run(command: list[str]) -> int:
     """Run a command until it ends, and return its exit status. Signals go on to it.
 
     Raises SystemExit with a clear line when it cannot be started.
