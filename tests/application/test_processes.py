@@ -77,7 +77,7 @@ def test_process(stack: Stack, method: str):
 @pytest.mark.parametrize("method", AT_A_TIME)
 def test_terminated_process(stack: Stack, method: str):
     """multiprocessing.Process, ended by SIGTERM."""
-    check(stack, "terminated", method, [-15])
+    check(stack, "terminated", method, [-15] * 21)
 
 
 @pytest.mark.parametrize("method", AT_A_TIME)

@@ -139,14 +139,21 @@ def with_process(context: BaseContext) -> list[int]:
 
 
 def with_terminated(context: BaseContext) -> list[int]:
-    """Start one process that runs for long, and end it by SIGTERM."""
+    """End by SIGTERM a process that runs, then some at once, perhaps before they run."""
     started = context.Event()
     process = context.Process(target=run_for_long, args=(started,))
     process.start()
     started.wait(20)
     process.terminate()
     process.join(10)
-    return [process.exitcode]
+    found = [process.exitcode]
+    for _ in range(20):
+        process = context.Process(target=run_for_long, args=(started,))
+        process.start()
+        process.terminate()
+        process.join(10)
+        found.append(process.exitcode)
+    return found
 
 
 def with_pool(context: BaseContext) -> list[int]:
