@@ -133,8 +133,14 @@ def test_streams(stack: Stack):
     assert errors[f"ValueError: {token} in a thread"] == AT_A_TIME
     text = "\n".join(streams["stderr"])
     assert f": UserWarning: {token} warned\n" in text
-    # faulthandler's
-    assert re.search(r'\n  File "/app/src/abilities/output.py", line \d+ in streams\n', text)
+
+
+def test_faulthandler(stack: Stack):
+    """The tracebacks that `faulthandler` writes."""
+    # One at a time: faulthandler writes in pieces, which those of another process may separate.
+    _, streams = written(stack, "/output/faulthandler", times=1)
+    text = "\n".join(streams["stderr"])
+    assert re.search(r'\n  File "/app/src/abilities/output.py", line \d+ in dump\n', text)
 
 
 def test_record_at_import(stack: Stack):

@@ -132,10 +132,14 @@ def open_samples() -> list[str]:
     """Return which samples are open, in any process of this container."""
     found = []
     for process in processes():
-        for descriptor in (process / "fd").iterdir():
+        try:
+            descriptors = list((process / "fd").iterdir())
+        except (FileNotFoundError, PermissionError, ProcessLookupError):
+            continue  # ended meanwhile
+        for descriptor in descriptors:
             try:
                 target = descriptor.readlink()
-            except FileNotFoundError:
+            except (FileNotFoundError, PermissionError, ProcessLookupError):
                 continue  # closed meanwhile
             if target.is_relative_to(SAMPLES):
                 found.append(target.name)

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from io import BufferedReader, RawIOBase
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -53,6 +54,29 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
             connection.shutdown(socket.SHUT_RDWR)
         if not isinstance(error, ResponseFailed):
             raise
+
+
+def close_stop_pipe() -> None:
+    """Close a forked process's copy of the pipe by which uWSGI stops the threads of a worker.
+
+    uWSGI 2.0.31 closes the end that it writes to (core/uwsgi.c, gracefully_kill), which its threads
+    do not notice while another process has it open: a worker with a process pool would not stop.
+    """
+    files = {}
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the folder's own, closed by now
+            files[name] = os.readlink(f"/proc/self/fd/{name}")
+    watched = set()
+    for name in [name for name, file in files.items() if file == "anon_inode:[eventpoll]"]:
+        with open(f"/proc/self/fdinfo/{name}", encoding="ascii") as lines:
+            watched |= {line.split()[1] for line in lines if line.startswith("tfd:")}
+    pipes = {files[name] for name in watched if files.get(name, "").startswith("pipe:")}
+    for name, file in files.items():
+        if file in pipes and name not in watched:
+            os.close(int(name))
+
+
+os.register_at_fork(after_in_child=close_stop_pipe)
 
 
 class Chunks(RawIOBase):
