@@ -649,6 +649,13 @@ MUTATIONS = [
     Mutation(
         "application/processes",
         "waitress-nginx",
+        "src/probed/wsgi.py",
+        "before=block_signals, after_in_parent=restore_signals, after_in_child",
+        "after_in_child",
+    ),
+    Mutation(
+        "application/processes",
+        "waitress-nginx",
         SERVE,
         'if __name__ == "__main__":',
         "if True:",
@@ -659,6 +666,12 @@ MUTATIONS = [
         "server/application.py",
         "signal.pthread_sigmask(signal.SIG_SETMASK, ())",
         "pass",
+    ),
+    Mutation(
+        "application/processes",
+        "uwsgi-nginx",
+        "server/application.py",
+        "os.register_at_fork(after_in_child=close_stop_pipe)",
     ),
     Mutation(
         "application/processes",
