@@ -9,36 +9,8 @@ import requests
 
 from tests.harness.stack import Stack, wait_until
 
-from .together import AT_A_TIME, results
+from .together import AT_A_TIME, MIXED, results
 from .watch import use
-
-# Cheap paths of each group of abilities; what they respond is for the groups' own tests.
-PATHS = [
-    "/calls/http/requests?url=http://upstream:8000/bytes/1000",
-    "/calls/http/httpx?url=http://upstream:8000/bytes/1000",
-    "/calls/http/urllib3?url=http://upstream:8000/bytes/1000",
-    "/calls/dns/upstream",
-    "/calls/socket",
-    "/calls/pair",
-    "/failures/view/exception/x",
-    "/failures/view/exit/x",
-    "/failures/generator/exception/x",
-    "/failures/generator/exception/3/x",
-    "/failures/teardown/exception/x",
-    "/failures/pid",
-    "/lifecycle/isolated/x?name=x",
-    "/lifecycle/cookies/10/50",
-    "/lifecycle/session/1000",
-    "/lifecycle/wsgi/list/x",
-    "/lifecycle/wsgi/empty-parts/x",
-    "/memory/local/1",
-    "/coroutines/sleep",
-    "/threads/executors",
-    "/threads/timer",
-    "/output/exception",
-    "/forms/temporary",
-    "/processes/python",
-]
 
 
 def send(stack: Stack, count: int) -> None:
@@ -56,7 +28,7 @@ def send(stack: Stack, count: int) -> None:
 
     sessions: list[requests.Session] = []
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        list(pool.map(send_one, islice(cycle(PATHS), count)))
+        list(pool.map(send_one, islice(cycle(MIXED), count)))
     for session in sessions:
         session.close()
 

@@ -10,6 +10,34 @@ from tests.harness.stack import Stack
 # More than the default pair has threads, so that some wait for their turn.
 AT_A_TIME = 8
 
+# Cheap paths of each group of abilities; what they respond is for the groups' own tests.
+MIXED = [
+    "/calls/http/requests?url=http://upstream:8000/bytes/1000",
+    "/calls/http/httpx?url=http://upstream:8000/bytes/1000",
+    "/calls/http/urllib3?url=http://upstream:8000/bytes/1000",
+    "/calls/dns/upstream",
+    "/calls/socket",
+    "/calls/pair",
+    "/failures/view/exception/x",
+    "/failures/view/exit/x",
+    "/failures/generator/exception/x",
+    "/failures/generator/exception/3/x",
+    "/failures/teardown/exception/x",
+    "/failures/pid",
+    "/lifecycle/isolated/x?name=x",
+    "/lifecycle/cookies/10/50",
+    "/lifecycle/session/1000",
+    "/lifecycle/wsgi/list/x",
+    "/lifecycle/wsgi/empty-parts/x",
+    "/memory/local/1",
+    "/coroutines/sleep",
+    "/threads/executors",
+    "/threads/timer",
+    "/output/exception",
+    "/forms/temporary",
+    "/processes/python",
+]
+
 
 def together(
     stack: Stack,
