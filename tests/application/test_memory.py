@@ -24,6 +24,7 @@ def test_memory_of_a_request(stack: Stack):
 def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     """Memory leaks, by MAX_REQUESTS where the server replaces its processes."""
     monkeypatch.setenv("MAX_REQUESTS", "60")
+    monkeypatch.setenv("WEB_CONCURRENCY", "1")
     restored.start()
     # All of them would need 560 MB of the 512. Few at a time: some workers serve for a second more.
     times = 280 if recycles(restored.pair.server) else 40

@@ -77,7 +77,7 @@ def test_process(stack: Stack, method: str):
 @pytest.mark.parametrize("method", AT_A_TIME)
 def test_terminated_process(stack: Stack, method: str):
     """multiprocessing.Process, ended by SIGTERM."""
-    check(stack, "terminated", method, [-15] * 21)
+    check(stack, "terminated", method, [-15] * (21 if method == "fork" else 1))
 
 
 @pytest.mark.parametrize("method", AT_A_TIME)
@@ -96,6 +96,9 @@ def test_executor(stack: Stack, method: str):
 @pytest.mark.parametrize("method", AT_A_TIME)
 def test_stop(restored: Stack, method: str):
     """Graceful shutdown while a ProcessPoolExecutor is kept."""
+    # The next health check, which would wake a server that did not notice the stop, is 30 s away.
+    restored.compose("restart app")
+    restored.start()
     check(restored, "kept", method, SQUARES)
     started = time.monotonic()
     restored.compose("stop")
