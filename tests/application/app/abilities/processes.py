@@ -147,8 +147,8 @@ def with_terminated(context: BaseContext) -> list[int]:
     process.terminate()
     process.join(10)
     found = [process.exitcode]
-    # Not where two requests do it at a time: in one thread, multiprocessing may take the exit status of
-    # another thread's process, which is missing there for a moment.
+    # Not where two requests do it at a time: one thread's multiprocessing may take the exit status
+    # of another thread's process, which is missing there for a moment.
     for _ in range(20 if context.get_start_method() == "fork" else 0):
         process = context.Process(target=run_for_long, args=(started,))
         process.start()
