@@ -1,5 +1,7 @@
 """Memory that a request used is free again, and a leak ends with its process."""
 
+from collections import Counter
+
 import pytest
 
 from tests.harness.stack import Stack, wait_until
@@ -31,5 +33,6 @@ def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     times = 280 if recycles(restored.pair.server) else 40
     responses = together(restored, ["/memory/kept/2"] * times, at_a_time=2)
     assert {response.status_code for response in responses} == {200}
-    processes = {response.json()["pid"] for response in responses}
-    assert (len(processes) > 1) == recycles(restored.pair.server)
+    served = Counter(response.json()["pid"] for response in responses)
+    # Servers spread MAX_REQUESTS by up to 100 more; at about 220, the kernel would end the process.
+    assert (max(served.values()) < 200 and len(served) > 1) == recycles(restored.pair.server)
