@@ -14,6 +14,7 @@ import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from io import BufferedReader, RawIOBase
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 from wsgiref.types import StartResponse, WSGIEnvironment
 
@@ -63,17 +64,17 @@ def close_stop_pipe() -> None:
     do not notice while another process has it open: a worker with a process pool would not stop.
     """
     files = {}
-    for name in os.listdir("/proc/self/fd"):
+    for file in Path("/proc/self/fd").iterdir():
         with suppress(FileNotFoundError):  # the folder's own, closed by now
-            files[name] = os.readlink(f"/proc/self/fd/{name}")
+            files[file.name] = str(file.readlink())
     watched = set()
-    for name in [name for name, file in files.items() if file == "anon_inode:[eventpoll]"]:
-        with open(f"/proc/self/fdinfo/{name}", encoding="ascii") as lines:
-            watched |= {line.split()[1] for line in lines if line.startswith("tfd:")}
-    pipes = {files[name] for name in watched if files.get(name, "").startswith("pipe:")}
-    for name, file in files.items():
-        if file in pipes and name not in watched:
-            os.close(int(name))
+    for number in [number for number, file in files.items() if file == "anon_inode:[eventpoll]"]:
+        lines = Path(f"/proc/self/fdinfo/{number}").read_text(encoding="ascii").splitlines()
+        watched |= {line.split()[1] for line in lines if line.startswith("tfd:")}
+    pipes = {files[number] for number in watched if files.get(number, "").startswith("pipe:")}
+    for number, file in files.items():
+        if file in pipes and number not in watched:
+            os.close(int(number))
 
 
 os.register_at_fork(after_in_child=close_stop_pipe)
