@@ -70,8 +70,8 @@ def check(stack: Stack, way: str, method: str, expected: list[object]) -> None:
 
 @pytest.mark.parametrize("method", AT_A_TIME)
 def test_process(stack: Stack, method: str):
-    """multiprocessing.Process and Queue."""
-    check(stack, "process", method, [*SQUARES, 0])
+    """multiprocessing.Process, Queue and Pipe."""
+    check(stack, "process", method, [*SQUARES, "done", 0])
 
 
 @pytest.mark.parametrize("method", AT_A_TIME)

@@ -7,9 +7,11 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.queues import Queue
 from multiprocessing.synchronize import Event
+from selectors import EVENT_READ, DefaultSelector
 
 from flask import Blueprint, request
 
@@ -114,9 +116,10 @@ def square(number: int) -> int:
     return number * number
 
 
-def put_squares(queue: "Queue[int]", count: int) -> None:
+def put_squares(queue: "Queue[int]", count: int, writer: Connection) -> None:
     for number in range(count):
         queue.put(number * number)
+    writer.send("done")
 
 
 def run_for_long(started: Event) -> None:
@@ -128,14 +131,18 @@ def fail() -> None:
     raise LookupError("on purpose")
 
 
-def with_process(context: BaseContext) -> list[int]:
-    """Start one process, which sends its results through a queue."""
+def with_process(context: BaseContext) -> list[object]:
+    """Start one process, which sends results by a queue, and by a pipe that a selector watches."""
     queue = context.Queue()
-    process = context.Process(target=put_squares, args=(queue, 5))
-    process.start()
-    found = [queue.get(timeout=20) for _ in range(5)]
-    process.join()
-    return [*found, process.exitcode]
+    reader, writer = context.Pipe(duplex=False)
+    with reader, writer, DefaultSelector() as selector:
+        selector.register(reader, EVENT_READ)
+        process = context.Process(target=put_squares, args=(queue, 5, writer))
+        process.start()
+        found = [queue.get(timeout=20) for _ in range(5)]
+        process.join()
+        sent = [key.fileobj.recv() for key, _ in selector.select(timeout=5)]
+    return [*found, *sent, process.exitcode]
 
 
 def with_terminated(context: BaseContext) -> list[int]:
@@ -179,7 +186,7 @@ def with_kept(context: BaseContext | None) -> list[int]:
     return list(kept[0].map(square, range(5)))
 
 
-WAYS: dict[str, Callable[[BaseContext], list[int]]] = {
+WAYS: dict[str, Callable[[BaseContext], list[object]]] = {
     "process": with_process,
     "terminated": with_terminated,
     "pool": with_pool,

@@ -22,6 +22,19 @@ import uwsgi
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import ClosingIterator
 
+
+def open_files() -> dict[str, str]:
+    """Return what this process has open: the number of each file, as text, and what it leads to."""
+    files = {}
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # the folder's own, closed by now
+            files[file.name] = str(file.readlink())
+    return files
+
+
+# uWSGI's own: the application is not loaded yet.
+SOCKETS = {number for number, file in open_files().items() if file.startswith("socket:")}
+
 from {{ cookiecutter.package_name }}.logs import ResponseFailed
 from {{ cookiecutter.package_name }}.wsgi import app
 
@@ -62,18 +75,17 @@ def close_stop_pipe() -> None:
 
     uWSGI 2.0.31 closes the end that it writes to (core/uwsgi.c, gracefully_kill), which its threads
     do not notice while another process has it open: a worker with a process pool would not stop.
+    They watch the pipe together with uWSGI's sockets; the application's own pipes stay open.
     """
-    files = {}
-    for file in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the folder's own, closed by now
-            files[file.name] = str(file.readlink())
-    watched = set()
+    files = open_files()
+    pipes = set()
     for number in [number for number, file in files.items() if file == "anon_inode:[eventpoll]"]:
         lines = Path(f"/proc/self/fdinfo/{number}").read_text(encoding="ascii").splitlines()
-        watched |= {line.split()[1] for line in lines if line.startswith("tfd:")}
-    pipes = {files[number] for number in watched if files.get(number, "").startswith("pipe:")}
+        watched = {line.split()[1] for line in lines if line.startswith("tfd:")}
+        if watched & SOCKETS:
+            pipes |= {files[each] for each in watched if files.get(each, "").startswith("pipe:")}
     for number, file in files.items():
-        if file in pipes and number not in watched:
+        if file in pipes:
             os.close(int(number))
 
 
