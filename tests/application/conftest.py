@@ -14,7 +14,6 @@ from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makerepor
 from tests.pairs.project import PACKAGE, make_project
 
 from .samples import write_samples
-from .together import wait_for_views
 
 APP = Path(__file__).parent / "app"
 
@@ -72,6 +71,6 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
 @pytest.fixture
 def restored(stack: Stack) -> Iterator[Stack]:
     """The stack, started again after the test."""
-    wait_for_views(stack)
+    stack.wait_for_upstream()
     yield stack
     stack.start()

@@ -7,7 +7,7 @@ import pytest
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import recycles
 
-from .together import results, together, wait_for_views
+from .together import results, together
 from .watch import use
 
 
@@ -28,7 +28,6 @@ def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("MAX_REQUESTS", "60")
     monkeypatch.setenv("WEB_CONCURRENCY", "1")
     restored.start()
-    wait_for_views(restored)
     # All of them would need 560 MB of the 512. Few at a time: some workers serve for a second more.
     times = 280 if recycles(restored.pair.server) else 40
     responses = together(restored, ["/memory/kept/2"] * times, at_a_time=2)

@@ -8,7 +8,7 @@ from tests.harness.stack import Stack
 from tests.harness.template import Pair
 
 from .conftest import app_base
-from .together import results, wait_for_views
+from .together import results
 
 # Each process that is not forked imports the application's module again: two at a time. One alone
 # where it is forked: beside another thread that forks, Python itself may deadlock.
@@ -99,7 +99,6 @@ def test_stop(restored: Stack, method: str):
     # The next health check, which would wake a server that did not notice the stop, is 30 s away.
     restored.compose("restart app")
     restored.start()
-    wait_for_views(restored)
     check(restored, "kept", method, SQUARES)
     started = time.monotonic()
     restored.compose("stop")

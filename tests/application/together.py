@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from requests import Response, request
 
-from tests.harness.stack import Stack, wait_until
+from tests.harness.stack import Stack
 
 # More than the default pair has threads, so that some wait for their turn.
 AT_A_TIME = 8
@@ -37,11 +37,6 @@ MIXED = [
     "/forms/temporary",
     "/processes/python",
 ]
-
-
-def wait_for_views(stack: Stack) -> None:
-    """Return once views respond: a container that starts again may still be called healthy."""
-    wait_until(lambda: stack.get("/memory/local/1").status_code == 200, timeout=15)
 
 
 def together(

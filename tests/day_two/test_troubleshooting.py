@@ -132,6 +132,7 @@ def test_application_away(stack: Stack):
     assert "Exited" in run_page(PAGE, "docker compose ps --all", stack.folder)
     assert '"status":502' in run_page(PAGE, "docker compose logs --tail 50 proxy", stack.folder)
     run_page(PAGE, "docker compose up --wait", stack.folder)
+    stack.wait_for_upstream()
     assert stack.pair.server in run_page(PAGE, "docker compose logs --tail 50 app", stack.folder)
     assert stack.get("/").status_code == 200
 

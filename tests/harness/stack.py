@@ -141,8 +141,21 @@ class Stack:
         return self.request("GET", path, **arguments)
 
     def start(self) -> None:
-        """Start what is stopped, and wait until it is healthy."""
+        """Start what is stopped; wait until the proxy passes requests on to it."""
         self.compose("up --wait --no-build")
+        self.wait_for_upstream()
+
+    def wait_for_upstream(self) -> None:
+        """Wait until the proxy passes requests on to the application.
+
+        It resolves the application's name once a second, and a container that has just started
+        again may still count as healthy.
+        """
+
+        def found() -> bool:
+            return self.get("/health/live").status_code not in (502, 503)
+
+        wait_until(found, timeout=15, told=self.evidence)
 
     def wait_for_log(self, service: str, text: str) -> list[str]:
         """Return a service's last lines, once ``text`` is in one of them."""
