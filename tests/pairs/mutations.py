@@ -212,7 +212,13 @@ MUTATIONS = [
         "        /usr/share/zoneinfo \\\n",
     ),
     # What an application calls
-    Mutation("application/calls", "gevent-nginx", "server/gunicorn.conf.py", "monkey.patch_all()"),
+    Mutation(
+        "application/calls",
+        "gunicorn-nginx",
+        "compose.yaml",
+        "      PORT:\n",
+        "      PORT:\n      HTTPS_PROXY: http://127.0.0.1:9\n",
+    ),
     Mutation(
         "application/calls",
         "gevent-nginx",
@@ -222,10 +228,10 @@ MUTATIONS = [
     ),
     Mutation(
         "application/calls",
-        "gunicorn-nginx",
-        "src/probed/__init__.py",
-        "    app = Flask(__name__)",
-        "    import socket\n    socket.setdefaulttimeout(0.00001)\n    app = Flask(__name__)",
+        "waitress-apache",
+        "Dockerfile",
+        "PYTHONUNBUFFERED=1",
+        "PYTHONUNBUFFERED=1 HTTP_PROXY=http://127.0.0.1:9",
     ),
     # Bodies
     Mutation("bodies", "uwsgi-apache", HTTPD, "SetEnv proxy-sendcl 1"),
@@ -690,9 +696,9 @@ MUTATIONS = [
     Mutation("application/threads", "uwsgi-nginx", "server/uwsgi.ini", "lazy-apps = true"),
     Mutation(
         "application/threads",
-        "gevent-nginx",
-        "server/gunicorn.conf.py",
-        "monkey.patch_all()",
-        "monkey.patch_all(thread=False)",
+        "eventlet-nginx",
+        "server/serve.py",
+        "eventlet.monkey_patch()",
+        "eventlet.monkey_patch(thread=False)",
     ),
 ]

@@ -28,10 +28,12 @@ def answering(stack: Stack) -> int:
 
 @pytest.fixture(scope="module")
 def scaled(stack: Stack) -> Iterator[Stack]:
-    """The stack with three applications; the proxy is told nothing."""
-    stack.compose("up --wait --no-build --no-deps --scale app=3 app")
-    wait_until(lambda: answering(stack) == 3, timeout=5)
-    yield stack
+    """The stack with three applications."""
+    with pytest.MonkeyPatch.context() as environ:
+        environ.setenv("APP_REPLICAS", "3")
+        stack.start()
+        wait_until(lambda: answering(stack) == 3, timeout=5)
+        yield stack
     stack.start()
     # The proxy may know the lost ones for another second.
     wait_until(lambda: answering(stack) == 1, timeout=9)
