@@ -166,13 +166,13 @@ class Stack:
 
         return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")
 
-    def logged(self, service: str, request_id: str) -> list[dict[str, Any]]:
-        """Return a service's lines about a request; the last, which is waited for, has a status."""
+    def logged(self, service: str, request_id: str, last: str = "status") -> list[dict[str, Any]]:
+        """Return a service's lines about a request; the one that has ``last`` is waited for."""
 
         def found() -> list[dict[str, Any]]:
             lines = self.wait_for_log(service, f'"{request_id}"')
             entries = [json.loads(line) for line in lines if f'"{request_id}"' in line]
-            return entries if "status" in entries[-1] else []
+            return entries if last in entries[-1] else []
 
         return wait_until(found, timeout=5)
 

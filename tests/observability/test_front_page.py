@@ -43,6 +43,7 @@ def debugged(stack: Stack) -> Iterator[Stack]:
     """The stack in Flask's debug mode; the tests of it come last."""
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("FLASK_DEBUG", "1")
+        environ.setenv("ACCESS_LOG", "on")
         restart(stack)
         yield stack
 

@@ -259,6 +259,8 @@ MUTATIONS = [
     Mutation(
         "connections", "gunicorn-apache", HTTPD, "MaxKeepAliveRequests 0", "MaxKeepAliveRequests 1"
     ),
+    Mutation("connections", "gunicorn-apache", HTTPD, "addressttl=1 ttl=30", "disablereuse=on"),
+    Mutation("connections", "gunicorn-nginx", NGINX, "keepalive 32;", "keepalive 0;"),
     # The time that a client's text takes
     Mutation(
         "cost",
@@ -289,7 +291,11 @@ MUTATIONS = [
         "differential", "gunicorn-apache", HTTPD, "ServerName localhost", "ServerName service"
     ),
     Mutation(
-        "differential", "waitress-nginx", SERVE, "ident=None,", 'ident=None, url_scheme="https",'
+        "differential",
+        "uwsgi-nginx",
+        "server/uwsgi.ini",
+        "lazy-apps = true",
+        "lazy-apps = true\nadd-header = X-Served-By: uWSGI",
     ),
     # Errors
     Mutation("errors", "gunicorn-nginx", NGINX, "internal;"),
@@ -449,7 +455,7 @@ MUTATIONS = [
     Mutation(
         "paths", "gunicorn-apache", HTTPD, "AllowEncodedSlashes NoDecode", "AllowEncodedSlashes Off"
     ),
-    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon retry", "/ retry"),
+    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon\n\n", "/\n\n"),
     Mutation("paths", "gunicorn-nginx", NGINX, "http://app$application_uri;", "http://app$uri;"),
     # Prefixes
     Mutation(
@@ -512,7 +518,7 @@ MUTATIONS = [
     ),
     Mutation("routing", "gunicorn-nginx", NGINX, 'return 200 "ok\\n";', "return 204;"),
     # Replicas
-    Mutation("scale", "gunicorn-apache", HTTPD, "disablereuse=on", "disablereuse=off"),
+    Mutation("scale", "gunicorn-apache", HTTPD, "disablereuse=on", "addressttl=1"),
     Mutation("scale", "gunicorn-nginx", NGINX, "valid=1s", "valid=300s"),
     Mutation(
         "scale",

@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
+from tests.harness.wire import Reply, exchange
 from tests.pairs.witness import FIRST, Probe, Witness, check, request
 
 CLAIMS = {
@@ -155,15 +155,22 @@ def test_connection_removes_no_length(stack: Stack, token: str):
 def test_request_id_is_the_proxys(stack: Stack, name: str):
     """A client's own is never used: not in the answer, the application, or a log."""
     claimed = uuid4().hex
-    data = request(f"{name}: {claimed}", "Connection: close", line="GET /probe/request HTTP/1.1")
-    (reply,) = exchange(stack.port, data).replies
+
+    def ask(path: str) -> Reply:
+        data = request(f"{name}: {claimed}", "Connection: close", line=f"GET {path} HTTP/1.1")
+        (reply,) = exchange(stack.port, data).replies
+        return reply
+
+    reply = ask("/probe/request")
     headers = json.loads(reply.body)["headers"]
     given = [value for name, value in headers if name.lower().replace("_", "-") == "x-request-id"]
     assert given == reply.headers.get_all("X-Request-ID")
     assert len(given) == 1
     assert claimed not in str(headers)
+    # What fails is logged by both.
+    request_id = ask("/probe/fail").headers["X-Request-ID"]
     for service in ("app", "proxy"):
-        assert claimed not in str(stack.wait_for_log(service, given[0]))
+        assert claimed not in str(stack.wait_for_log(service, request_id))
 
 
 # --- Hosts ---

@@ -10,62 +10,61 @@ from tests.harness.stack import Stack
 from tests.harness.wire import exchange
 from tests.pairs.witness import request
 
-both = pytest.mark.parametrize("service", ["app", "proxy"])
-
-# Alike for every server; the proxies differ in what they know of the application's time.
-FIELDS = {
-    "app": {"level", "logger", "message", "request_id", "time", "client", "seconds", "status"}
-    | {"method", "path"},
-    "proxy": {"logger", "request_id", "time", "client", "seconds", "status", "method", "uri"}
-    | {"bytes"},
-}
+# Of a request, in both logs.
+SHARED = {"logger", "request_id", "time", "client", "method", "uri", "status", "bytes", "seconds"}
+# What only the application knows of it.
+OWN = {"level", "message", "route"}
+# The proxies differ in what they know of the application's time.
 APPLICATIONS_TIME = {"upstream_seconds", "first_byte_microseconds"}
 
 
 @pytest.mark.smoke
-def test_one_id_joins_answer_and_logs(stack: Stack):
+def test_a_request_is_one_line_of_the_proxy(stack: Stack):
     began = datetime.now().astimezone()
     answer = stack.get("/probe/request?a=b%20c")
-    request_id = answer.headers["X-Request-ID"]
-    (app,), (proxy,) = stack.logged("app", request_id), stack.logged("proxy", request_id)
-    assert set(app) == FIELDS["app"]
-    assert len(APPLICATIONS_TIME & set(proxy)) == 1
-    assert set(proxy) - APPLICATIONS_TIME == FIELDS["proxy"]
-    assert (app["path"], proxy["uri"]) == ("/probe/request", "/probe/request?a=b%20c")
-    for entry in (app, proxy):
-        assert entry["request_id"] == request_id
-        assert (entry["method"], entry["status"]) == ("GET", 200)
-        assert entry["client"] == answer.json()["address"]
-        # To the second, in one of the two.
-        assert abs((datetime.fromisoformat(entry["time"]) - began).total_seconds()) < 5
-    assert proxy["bytes"] == len(answer.content)
+    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    assert len(APPLICATIONS_TIME & set(entry)) == 1
+    assert set(entry) - APPLICATIONS_TIME == SHARED
+    assert (entry["method"], entry["status"]) == ("GET", 200)
+    assert entry["uri"] == "/probe/request?a=b%20c"
+    assert entry["client"] == answer.json()["address"]
+    assert entry["bytes"] == len(answer.content)
+    # To the second, by one of the two proxies.
+    assert abs((datetime.fromisoformat(entry["time"]) - began).total_seconds()) < 5
+
+
+def test_the_application_logs_what_happens_with_the_same_id(stack: Stack):
+    """And nothing of a request where nothing happens."""
+    usual, failed = (stack.get(path).headers["X-Request-ID"] for path in ("/", "/probe/fail"))
+    (entry,) = stack.logged("app", failed, last="exc_info")
+    assert "the probe fails" in entry["exc_info"]
+    assert entry["level"] == "ERROR"
+    log = stack.container("app").logs(tail=200).decode()
+    assert usual not in log
+    (entry,) = stack.logged("proxy", failed)
+    assert entry["status"] == 500
 
 
 def test_times_are_those_that_it_took(stack: Stack):
     answer = stack.get("/probe/work/0.3/slowly")
-    request_id = answer.headers["X-Request-ID"]
-    (app,), (proxy,) = stack.logged("app", request_id), stack.logged("proxy", request_id)
-    (name,) = APPLICATIONS_TIME & set(proxy)
-    upstream = float(proxy[name]) / (1e6 if "microseconds" in name else 1)
+    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    (name,) = APPLICATIONS_TIME & set(entry)
+    upstream = float(entry[name]) / (1e6 if "microseconds" in name else 1)
     took = answer.elapsed.total_seconds()
     # Clocks are read in milliseconds, and an answer's last bytes leave before it is logged.
-    assert 0.29 < app["seconds"] < upstream + 0.02 < proxy["seconds"] + 0.04 < took + 0.1
+    assert 0.29 < upstream < entry["seconds"] + 0.02 < took + 0.1
 
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("/", 200), ("/%22%5C%0A%C3%A9", 404), ("/probe/fail", 500)],
-    ids=["page", "odd-path", "failure"],
+    [("/", 200), ("/%22%5C%0A%C3%A9", 404), ("/static/none.css", 404), ("/probe/fail", 500)],
+    ids=["page", "odd-path", "static", "failure"],
 )
-@both
-def test_a_request_is_logged_as_json(stack: Stack, service: str, path: str, status: int):
-    """A line of the proxy's, and one of the application's, with what a failure was."""
+def test_the_proxys_line_is_json(stack: Stack, path: str, status: int):
     answer = stack.get(path)
     assert answer.status_code == status
-    entries = stack.logged(service, answer.headers["X-Request-ID"])
-    assert [entry["status"] for entry in entries if "status" in entry] == [status]
-    if service == "app" and status == 500:
-        assert any("the probe fails" in entry.get("exc_info", "") for entry in entries)
+    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    assert (entry["uri"], entry["status"]) == (path, status)
 
 
 # --- What a client sends ---
@@ -99,7 +98,7 @@ def test_log_lines_cannot_be_forged(stack: Stack, line: bytes):
     headers = [b'User-Agent: "' + FORGED.encode(), b"Referer: \\" + FORGED.encode()]
     line = line.replace(b"TOKEN", token.encode())
     exchange(stack.port, request(*headers, "Connection: close", line=line), wait=1)
-    end = stack.get("/").headers["X-Request-ID"]
+    end = stack.get("/probe/fail").headers["X-Request-ID"]
     for service in ("app", "proxy"):
         stack.wait_for_log(service, f'"{end}"')
         for logged in stack.container(service).logs(tail=20).decode().splitlines():
@@ -107,7 +106,7 @@ def test_log_lines_cannot_be_forged(stack: Stack, line: bytes):
                 entry = json.loads(logged)
                 assert entry["logger"] != "forged"
                 if entry["logger"] == "proxy.access":
-                    assert FIELDS["proxy"] < set(entry)
+                    assert set(entry) > SHARED
                     assert len(entry["request_id"]) >= 16
                     # Docker repairs what is no text; other collectors of logs do not.
                     assert entry["uri"].isascii()

@@ -13,6 +13,7 @@ from tests.harness.load import ask_at_once, load
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import has_processes, recycles
 from tests.harness.wire import exchange
+from tests.pairs.test_logs import HOSTILE, OWN, SHARED
 from tests.pairs.witness import assert_guarded, request
 
 pytestmark = pytest.mark.disruptive
@@ -27,6 +28,7 @@ CHANGED = {
     "MAX_CONTENT_LENGTH": "1000",
     "TRUSTED_HOSTS": "good.example,.also.example",
     "LOG_LEVEL": "debug",
+    "ACCESS_LOG": "on",
     "MAX_REQUESTS": "150",
 }
 
@@ -151,6 +153,41 @@ def test_log_level(changed: Stack):
     entries = [json.loads(line) for line in lines if '"/health/live"' in line]
     assert entries
     assert {entry["level"] for entry in entries} == {"DEBUG"}
+
+
+def test_access_log(changed: Stack):
+    """The application logs a request as the proxy does, and its route; not what it cannot know."""
+    answer = ask(changed, path="/probe/work/0.3/a%20b?c=d%20e")
+    logged = {
+        service: changed.logged(service, answer.headers["X-Request-ID"])
+        for service in ("app", "proxy")
+    }
+    (app,), (proxy,) = logged["app"], logged["proxy"]
+    assert set(app) == SHARED | OWN
+    assert app["route"] == "/probe/work/<float:seconds>/<name>"
+    for name in ("request_id", "client", "method", "uri", "status", "bytes"):
+        assert app[name] == proxy[name], name
+    # Clocks are read in milliseconds.
+    assert 0.29 < app["seconds"] < proxy["seconds"] + 0.02
+
+
+def test_access_log_cannot_be_forged(changed: Stack):
+    token = uuid4().hex.upper()
+    for line in HOSTILE:
+        hostile = request(
+            "Connection: close",
+            line=line.replace(b"TOKEN", token.encode()),
+            host="Host: good.example",
+        )
+        exchange(changed.port, hostile, wait=1)
+    end = ask(changed).headers["X-Request-ID"]
+    changed.wait_for_log("app", f'"{end}"')
+    lines = changed.container("app").logs(tail=200).decode().splitlines()
+    entries = [json.loads(line) for line in lines if token in line]
+    assert len(entries) > 5
+    for entry in entries:
+        assert set(entry) == SHARED | OWN
+        assert entry["logger"] != "forged"
 
 
 def test_workers_are_replaced_under_load(changed: Stack, record_property: Record):

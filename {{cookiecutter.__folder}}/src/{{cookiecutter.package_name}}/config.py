@@ -27,9 +27,10 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         "FORWARDED_PROTO_HOPS": _number(environ, "FORWARDED_PROTO_HOPS", default=0),
         "FORWARDED_HOST_HOPS": _number(environ, "FORWARDED_HOST_HOPS", default=0),
         "FORWARDED_PREFIX_HOPS": _number(environ, "FORWARDED_PREFIX_HOPS", default=0),
-        "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID"),
+        "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID", default="off"),
         "HSTS_MAX_AGE": _number(environ, "HSTS_MAX_AGE", default=31536000),
         "LOG_LEVEL": _log_level(environ),
+        "ACCESS_LOG": _switch(environ, "ACCESS_LOG", default="on"),
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
 
@@ -65,8 +66,8 @@ def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:
     return int(value)
 
 
-def _switch(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(name) or "off"
+def _switch(environ: Mapping[str, str], name: str, *, default: str) -> bool:
+    value = environ.get(name) or default
     if value not in ("on", "off"):
         raise ConfigError(f"{name} must be on or off; it is {value!r}.")
     return value == "on"

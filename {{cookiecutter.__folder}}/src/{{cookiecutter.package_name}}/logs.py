@@ -7,6 +7,7 @@ import re
 import sys
 import time
 from typing import Any, TextIO
+from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Flask, Response, g, has_request_context, request
@@ -16,6 +17,9 @@ if sys.platform != "win32":
 
 # What a trusted proxy gives; anything else is replaced, so that nobody can write log lines.
 REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
+
+# What stands for itself in a path (RFC 3986, 3.3).
+PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 access_log = logging.getLogger(f"{__package__}.access")
 
@@ -103,7 +107,7 @@ def configure(level: str) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id, and log each answer: alike on every server."""
+    """Give each request an id; where ACCESS_LOG is on, log each response, alike on every server."""
 
     @app.before_request
     def start() -> None:
@@ -113,22 +117,33 @@ def init_app(app: Flask) -> None:
         request.environ["request_id"] = g.request_id
         g.started = time.perf_counter()
 
-    @app.after_request
-    def log(response: Response) -> Response:
-        # Health checks come every few seconds, for ever: they would drown the rest.
-        level = logging.DEBUG if request.blueprint == "health" else logging.INFO
-        access_log.log(
-            level,
-            "%s %s %s",
-            request.method,
-            request.path,
-            response.status_code,
-            extra={
-                "method": request.method,
-                "path": request.path,
-                "status": response.status_code,
-                "client": request.remote_addr,
-                "seconds": round(time.perf_counter() - g.started, 4),
-            },
-        )
-        return response
+    if app.config["ACCESS_LOG"]:
+        app.after_request(log_response)
+
+
+def log_response(response: Response) -> Response:
+    """Log a response as the sidecar does, and the route too, which only the application knows."""
+    # Health checks come every few seconds, for ever: they would drown the rest.
+    level = logging.DEBUG if request.blueprint == "health" else logging.INFO
+    path = request.environ["SCRIPT_NAME"] + request.environ["PATH_INFO"]
+    uri = quote(path.encode("latin-1"), safe=PATH_CHARACTERS)
+    if query := request.query_string.decode("latin-1"):
+        uri += f"?{query}"
+    access_log.log(
+        level,
+        "%s %s %s",
+        request.method,
+        uri,
+        response.status_code,
+        extra={
+            "client": request.remote_addr,
+            "method": request.method,
+            "uri": uri,
+            "route": request.url_rule and request.url_rule.rule,
+            "status": response.status_code,
+            # Not known of a stream.
+            "bytes": response.content_length,
+            "seconds": round(time.perf_counter() - g.started, 4),
+        },
+    )
+    return response

@@ -3,12 +3,31 @@ import json
 import pytest
 
 
-def test_each_answer_is_one_line_of_json_with_its_request_id(make_app, capsys):
+def test_each_response_is_one_line_of_json_with_its_request_id(make_app, capsys):
     client = make_app(TRUST_REQUEST_ID="on", LOG_LEVEL="debug").test_client()
-    client.get("/health/live", headers={"X-Request-ID": "abc123"})
+    client.get("/health/live?a=%20", headers={"X-Request-ID": "abc123"})
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert line["request_id"] == "abc123"
-    assert (line["method"], line["path"], line["status"]) == ("GET", "/health/live", 200)
+    assert (line["method"], line["uri"], line["status"]) == ("GET", "/health/live?a=%20", 200)
+    assert (line["route"], line["bytes"]) == ("/health/live", 16)
+
+
+def test_without_the_access_log_only_what_happens_is_logged(make_app, capsys):
+    app = make_app(ACCESS_LOG="off")
+    app.add_url_rule("/fail", view_func=lambda: 1 / 0)
+    app.test_client().get("/")
+    assert capsys.readouterr().out == ""
+    app.test_client().get("/fail")
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert len(line["request_id"]) == 32
+
+
+@pytest.mark.parametrize("path", ["/%22%5C%0A", "/%ff", '/"{}', "/\\"])
+def test_no_path_makes_a_second_line(make_app, capsys, path):
+    make_app().test_client().get(path)
+    line = json.loads(capsys.readouterr().out)
+    assert line["uri"].isascii()
+    assert line["route"] is None
 
 
 def test_a_clients_request_id_is_not_believed(make_app, capsys):
