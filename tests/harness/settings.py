@@ -12,7 +12,7 @@ READS = {
     # Not what a request brings: that is an "environ" too.
     ".py": re.compile(
         r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )"""
-        r"""["'](?!CONTENT_TYPE|PATH_INFO|REMOTE_ADDR)([A-Z][A-Z0-9_]+)["']"""
+        r"""["'](?!CONTENT_|HTTP_X_|PATH_INFO|REMOTE_ADDR)([A-Z][A-Z0-9_]+)["']"""
     ),
     ".ini": re.compile(r"(?:\$\(|-env = )([A-Z][A-Z0-9_]+)"),
 }

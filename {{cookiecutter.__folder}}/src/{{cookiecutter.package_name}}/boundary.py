@@ -68,20 +68,23 @@ class Boundary:
         return self.app(environ, start_response)
 
 
-def refuse_control_characters() -> None:
-    """Respond with 400 to a header that has one; some servers accept them (RFC 9110, 5.5)."""
+def refuse() -> None:
+    """Refuse what no view should see.
+
+    Respond with 400 to a header that has a control character; some servers accept them (RFC 9110,
+    5.5). Respond with 413 to a long body whether or not the view reads it, which Flask leaves to
+    the view.
+    """
     environ = request.environ
     text = "".join([environ[name] for name in environ if name.startswith("HTTP_")])
     text += environ.get("CONTENT_TYPE", "")
     # The first check is quick; tabs and some letters beyond ASCII do not pass it either.
     if not text.isprintable() and CONTROL_CHARACTERS.search(text):
         raise BadRequest("A request header contains a control character.")
-
-
-def refuse_long_bodies() -> None:
-    """Respond with 413 whether or not the view reads the body, which Flask leaves to the view."""
-    if (request.content_length or 0) > current_app.config["MAX_CONTENT_LENGTH"]:
-        raise RequestEntityTooLarge
+    if environ.get("CONTENT_LENGTH"):
+        limit = current_app.config["MAX_CONTENT_LENGTH"]
+        if (request.content_length or 0) > limit:
+            raise RequestEntityTooLarge
 
 
 def init_app(app: Flask) -> None:
@@ -97,5 +100,5 @@ def init_app(app: Flask) -> None:
         x_prefix=settings["FORWARDED_PREFIX_HOPS"],
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
-    app.before_request(refuse_control_characters)
-    app.before_request(refuse_long_bodies)
+    # One function: Flask spends a microsecond on each that it calls.
+    app.before_request(refuse)

@@ -111,10 +111,11 @@ def init_app(app: Flask) -> None:
 
     @app.before_request
     def start() -> None:
-        given = request.headers.get("X-Request-ID", "")
+        environ = request.environ
+        given = environ.get("HTTP_X_REQUEST_ID", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         # For what fails once the context is gone.
-        request.environ["request_id"] = g.request_id
+        environ["request_id"] = g.request_id
         g.started = time.perf_counter()
 
     if app.config["ACCESS_LOG"]:
