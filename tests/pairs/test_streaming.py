@@ -61,7 +61,7 @@ def test_generator_ends_when_the_client_leaves(stack: Stack):
     wait_until(lambda: stack.get(f"/probe/marks/{name}").text == "closed", timeout=5)
 
 
-@pytest.mark.parametrize("kind", ["early", "late", "length"])
+@pytest.mark.parametrize("kind", ["early", "late", "length", "short"])
 def test_broken_answer_looks_broken(stack: Stack, kind: str):
     with Raw(stack, timeout=3) as client:
         client.request(f"GET /probe/broken/{kind} HTTP/1.1")

@@ -316,15 +316,16 @@ def endless(name: str) -> Response:
 
 @blueprint.get("/broken/<kind>")
 def broken(kind: str) -> Response:
-    """Send a part of an answer, then raise."""
+    """Send a part of an answer, then raise, or end before the announced length."""
 
     def parts() -> Iterator[bytes]:
         yield b"begun\n"
         # Longer than the buffers on the way, so that the client has seen it begin.
         yield bytes(300_000) if kind == "late" else b"more\n"
-        raise RuntimeError("the probe fails in the middle")
+        if kind != "short":
+            raise RuntimeError("the probe fails in the middle")
 
-    headers = {"Content-Length": "1000000"} if kind == "length" else {}
+    headers = {"Content-Length": "1000000"} if kind in ("length", "short") else {}
     return Response(parts(), headers=headers)
 
 

@@ -37,28 +37,54 @@ class Failures:
             return lambda data: start_response(*started)(data)
 
         body: Iterable[bytes] = ()
-        first = b""
         try:
             body = self.wsgi_app(environ, start)
             # Others are files, which a server sends by itself.
             if guarded := isinstance(body, ClosingIterator):
-                first = next(body, b"")
+                # An empty part sends nothing yet (PEP 3333).
+                first = next(filter(None, body), None)
+                length = announced(environ, *started)
+                if length and first is None:
+                    raise ValueError(f"Content-Length is {length}, but there is no body")
         except BaseException:
             log(environ)
             Parts(environ, body).close()
             return InternalServerError()(environ, start_response)
         start_response(*started)
-        return Parts(environ, body, first) if guarded else body
+        if not guarded:
+            return body
+        return Parts(environ, body, first, length)
+
+
+def announced(environ: WSGIEnvironment, status: str, headers: list[Any], *_: Any) -> int:
+    """Return how many bytes of body a response announces, 0 where it has none or does not say."""
+    if environ["REQUEST_METHOD"] == "HEAD" or status.startswith("304"):
+        return 0
+    for name, value in headers:
+        if name.lower() == "content-length" and value.isdecimal():
+            return int(value)
+    return 0
 
 
 class Parts:
-    """A body whose failure is logged, and cuts the response off."""
+    """A body whose failure is logged, and cuts the response off.
 
-    def __init__(self, environ: WSGIEnvironment, body: Iterable[bytes], first: bytes = b"") -> None:
+    A body that is shorter than announced is a failure: some servers would keep the connection, on
+    which the proxy waits for the rest until it gives up.
+    """
+
+    def __init__(
+        self,
+        environ: WSGIEnvironment,
+        body: Iterable[bytes],
+        first: bytes | None = None,
+        length: int = 0,
+    ) -> None:
         self.environ = environ
         self.body = body
         self.rest = iter(body)
-        self.first: bytes | None = first
+        self.first = first
+        self.missing = length - len(first or b"")
 
     def __iter__(self) -> Iterator[bytes]:
         return self
@@ -68,9 +94,18 @@ class Parts:
             part, self.first = self.first, None
             return part
         try:
-            return next(self.rest)
+            part = next(self.rest)
+            self.missing -= len(part)
+            return part
         except StopIteration:
-            raise
+            if self.missing <= 0:
+                raise
+            logger.error(
+                "The response to %s ends %s bytes short of its Content-Length",
+                self.environ.get("PATH_INFO"),
+                self.missing,
+                extra={"request_id": self.environ.get("request_id", "")},
+            )
         except BaseException:
             log(self.environ)
         raise ResponseFailed

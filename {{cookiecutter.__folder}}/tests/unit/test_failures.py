@@ -52,6 +52,23 @@ def test_a_failure_after_the_first_part_ends_the_response(make_app, package, cap
     assert "ValueError" in line["exc_info"]
 
 
+def test_a_body_that_is_shorter_than_announced_is_a_failure(make_app, package, capsys):
+    app = make_app(ACCESS_LOG="off")
+    headers = {"Content-Length": "20"}
+    app.add_url_rule("/short", "short", lambda: Response(iter(["first"]), headers=headers))
+    app.add_url_rule("/none", "none", lambda: Response(iter([""]), headers=headers))
+    client = app.test_client()
+    assert client.head("/short").status_code == 200
+    assert capsys.readouterr().out == ""
+    assert client.get("/none").status_code == 500
+    capsys.readouterr()
+    body = client.get("/short").iter_encoded()
+    assert next(body) == b"first"
+    with pytest.raises(package.logs.ResponseFailed):
+        next(body)
+    assert "15 bytes short" in json.loads(capsys.readouterr().out)["message"]
+
+
 def test_a_failure_to_close_changes_nothing_for_the_client(make_app, capsys):
     app = make_app()
     app.add_url_rule("/fail", view_func=failing_close)
