@@ -76,8 +76,9 @@ class Pace:
 
     @classmethod
     def within(cls, per_second: float) -> "Pace":
-        """Return the highest that is not above a rate, with three at a time at most."""
-        paces = [cls(count, math.ceil(1e3 * count / per_second)) for count in (1, 2, 3)]
+        """Return the highest that is not above a rate, with few at a time."""
+        most = max(5, math.ceil(per_second / 1e3))
+        paces = [cls(count, math.ceil(1e3 * count / per_second)) for count in range(1, most + 1)]
         return max(paces, key=lambda pace: pace.per_second)
 
     @property
@@ -132,7 +133,7 @@ class Generator:
             raise RuntimeError(f"{' '.join(command)}: exit {status}\n{text}")
         return text
 
-    def ask(self, work: Work, seconds: float) -> Outcome:
+    def ask(self, work: Work, seconds: int) -> Outcome:
         """Ask as fast as answers come, each client waiting for its own, for ``seconds``."""
         printed = self._run(
             "wrk",
@@ -166,7 +167,7 @@ class Generator:
         """Say whether a connection serves more than one request, or says that it does not."""
         return self.ask_few(work, 2) == 2
 
-    def ask_at(self, work: Work, pace: Pace, seconds: float, *, keep: bool = True) -> Paced:
+    def ask_at(self, work: Work, pace: Pace, seconds: int, *, keep: bool = True) -> Paced:
         """Ask at an even pace, however long answers take.
 
         Many clients take turns, so that no request waits for the answer to the one before. Without

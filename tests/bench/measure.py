@@ -125,7 +125,7 @@ def ceilings(app: Container) -> dict[str, float]:
 # --- A pair ---
 
 
-def measure(pair: Pair, rounds: int, seconds: float) -> Facts:
+def measure(pair: Pair, rounds: int, seconds: int) -> Facts:
     """Return all that is measured of a pair; docs/performance.md says what each figure is."""
     with project_of(pair) as (project, took):
         found = {"generation_s": took}
@@ -141,7 +141,7 @@ def measure(pair: Pair, rounds: int, seconds: float) -> Facts:
     return found
 
 
-def work(stack: Stack, count: int, seconds: float) -> Facts:
+def work(stack: Stack, count: int, seconds: int) -> Facts:
     """Ask the pair and its baseline for all kinds of work; return the figures."""
     app = stack.container("app")
     with (
@@ -258,7 +258,7 @@ def latency_of(outcome: Paced) -> tuple[float, float, float]:
 
 
 def half_load(
-    ways: dict[str, Contestant], rate: float, seconds: float
+    ways: dict[str, Contestant], rate: float, seconds: int
 ) -> dict[str, tuple[Paced, Facts]]:
     """Ask at a pace of ``rate`` a second, each way as long; return outcomes and what disturbed."""
     pace = Pace.within(rate)
@@ -298,7 +298,7 @@ def told(outcome: Paced, noise: Facts) -> Facts:
 # --- All who are compared in one run ---
 
 
-def side_by_side(rounds: int, seconds: float) -> Facts:
+def side_by_side(rounds: int, seconds: int) -> Facts:
     """Return the rates of the neighbours and of the pairs that stand beside them, from one run."""
     ours = {"default": PAIRS[0], "granian": Pair("granian", "nginx")}
     needed = dict.fromkeys([*ours.values(), *(one.pair for one in NEIGHBOURS.values())])
@@ -345,7 +345,7 @@ def side_by_side(rounds: int, seconds: float) -> Facts:
 CHECK_SECONDS = 3
 
 
-def measure_cost(pair: Pair, rounds: int, seconds: float = CHECK_SECONDS) -> Facts:
+def measure_cost(pair: Pair, rounds: int, seconds: int = CHECK_SECONDS) -> Facts:
     """Return what an answer of a pair costs, in some 6 s a round."""
     with project_of(pair) as (project, _), start(pair, project) as stack:
         app = stack.container("app")

@@ -32,7 +32,7 @@ class Step:
     way: str
     asked: Work
     contestant: Contestant
-    seconds: float
+    seconds: int
     # Who has half a CPU meanwhile, so that there is room for all that works beside it.
     held: Container | None = None
     # What is looked at just before, such as how fast the CPU is in this moment.
