@@ -7,26 +7,33 @@ from pathlib import Path
 
 PROC = Path("/proc")
 TICK = os.sysconf("SC_CLK_TCK")
-# The kernel keeps the first 15 letters of a program's name: shims have a version behind these.
-ENGINE = {"dockerd", "containerd", "containerd-shim", "docker-proxy"}
+# The engine's programs. The kernel keeps 15 letters of a name: shims have a version behind these.
+NAMES = {"dockerd", "containerd", "containerd-shim", "docker-proxy"}
 
 
-def engine_time() -> float:
-    """Return the microseconds of CPU time that the engine's processes have had; 0 if none is here.
+class Engine:
+    """The engine's processes, whose work is looking names up, keeping logs and forwarding ports.
 
-    It looks names up, keeps the logs and, for published ports, passes bytes on. Where the engine
-    runs in a virtual machine of its own, its processes cannot be seen.
+    Where the engine runs in a virtual machine of its own, none can be seen.
     """
-    total = 0
-    for stat in PROC.glob("[0-9]*/stat"):
-        try:
-            name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
-        except OSError:  # ended meanwhile
-            continue
-        if name in ENGINE:
-            # User and system time are the 14th and the 15th field of all: see proc(5).
-            total += sum(map(int, rest.split()[11:13]))
-    return total * 1e6 / TICK
+
+    def __init__(self) -> None:
+        # What each was last seen to have had, in ticks: a shim that ends takes none of it back.
+        self.ticks: dict[str, int] = {}
+
+    def time(self) -> float:
+        """Return the microseconds of CPU time that all of them have had."""
+        for stat in PROC.glob("[0-9]*/stat"):
+            try:
+                name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
+            except OSError:  # ended meanwhile
+                continue
+            if name in NAMES:
+                # User and system time are the 14th and the 15th field of all, and when it began
+                # is the 22nd, which tells it from another of the same number: see proc(5).
+                fields = rest.split()
+                self.ticks[f"{stat.parent.name} {fields[19]}"] = sum(map(int, fields[11:13]))
+        return sum(self.ticks.values()) * 1e6 / TICK
 
 
 def stolen() -> float:

@@ -70,7 +70,7 @@ def half_a_cpu(container: Container | None) -> Iterator[None]:
 def take(step: Step) -> Sample:
     """Measure one step."""
     # Answered once whatever was asked before is done.
-    step.contestant.generator.ask_few(JSON)
+    step.contestant.generator.answers(JSON)
     before = step.first()
     with half_a_cpu(step.held):
         began = step.contestant.cpu_time()

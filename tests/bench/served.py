@@ -13,11 +13,12 @@ from tests.harness.stack import Stack, wait_until
 from tests.harness.template import FACTS, Pair
 
 from .load import Generator, Work, beside
-from .noise import engine_time
+from .noise import Engine
 
 BENCH = Path(__file__).parent
 PLAIN = BENCH / "documented"
 JSON = Work("/bench/json", connections=32)
+ENGINE = Engine()
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Contestant:
         for part, container in self.containers.items():
             use = container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
             found[part] = use["total_usage"] / 1e3
-        return found | {"engine": engine_time()}
+        return found | {"engine": ENGINE.time()}
 
 
 @dataclass(frozen=True)
@@ -128,5 +129,5 @@ def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
         def logs() -> str:
             return "\n".join(container.logs().decode() for container in containers.values())
 
-        wait_until(lambda: generator.ask_few(JSON), timeout=30, told=logs)
+        wait_until(lambda: generator.answers(JSON), timeout=30, told=logs)
         yield Contestant(containers, generator)
