@@ -334,7 +334,9 @@ def side_by_side(rounds: int, seconds: int) -> Facts:
         "rounds": rounds,
         "round_seconds": seconds,
         "errors": {way: played.errors(way) for way in answering},
-        "cpu_us_per_answer": {way: played.cost("json", way) for way in answering},
+        "cpu_us_per_answer": {
+            f"{name}_{way}": played.cost(name, way) for name, ways in asked.items() for way in ways
+        },
         "noise": played.noise(),
         "work": played.told(),
     }

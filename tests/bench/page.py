@@ -129,7 +129,7 @@ def charts(facts: Facts) -> list[Chart]:
             "Small responses: most from {first}",
             "responses a second, 32 clients, one CPU",
             rates("json_proxied", "json_documented"),
-            marks="the same server as Flask's documentation has it",
+            marks="that server by the documentation",
         ),
         chart(
             "neighbours",
@@ -171,18 +171,27 @@ def draw(chart: Chart) -> None:
             "ytick.color": colours["text"],
         }
         with mpl.rc_context(settings):
-            drawing = Drawing(figsize=(8, 1.6 + 0.32 * len(chart.bars)), layout="constrained")
+            drawing = Drawing(figsize=(9, 1.6 + 0.32 * len(chart.bars)), layout="constrained")
             axes = drawing.subplots()
             for kind, colour in colours["bars"].items():
                 rows = [row for row, each in enumerate(chart.bars) if each.kind == kind]
                 if not rows:
                     continue
                 values = [chart.bars[row].value for row in rows]
-                drawn = axes.barh(rows, values, 0.7, label=titles[kind], color=colour)
-                axes.bar_label(drawn, fmt="{:,.0f}", label_type="center", fontsize=8.5)
+                axes.barh(rows, values, 0.7, label=titles[kind], color=colour)
             for row, each in enumerate(chart.bars):
                 if each.ends:
                     axes.plot(each.ends, [row, row], color=colours["text"], linewidth=1.2)
+                # Behind whatever is drawn in this row.
+                place = max(each.value, *(each.ends or ()), each.mark or 0)
+                axes.annotate(
+                    number(each.value, 0),
+                    (place, row),
+                    xytext=(6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8.5,
+                )
             if chart.marks:
                 marks = [each.mark for each in chart.bars]
                 axes.plot(
@@ -193,8 +202,9 @@ def draw(chart: Chart) -> None:
                     label=chart.marks,
                 )
             axes.set_yticks(range(len(chart.bars)), [each.label for each in chart.bars])
-            axes.set_title(chart.message, loc="left", fontweight="bold")
-            axes.set_xlabel(f"{chart.unit}; processes x threads in the names")
+            drawing.suptitle(chart.message, x=0.01, ha="left", fontweight="bold")
+            told = f"{chart.unit}; names: processes x threads"
+            axes.set_title(told, loc="left", fontsize=10)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
@@ -203,7 +213,7 @@ def draw(chart: Chart) -> None:
             axes.margins(x=0.1)
             axes.set_xlim(left=0)
             axes.invert_yaxis()
-            drawing.legend(loc="outside lower center", ncols=3, frameon=False)
+            drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
             drawing.savefig(
                 CHARTS / f"{chart.name}-{scheme}.svg", transparent=True, metadata={"Date": None}
             )
@@ -424,7 +434,7 @@ def neighbours_table(neighbours: Facts) -> str:
         [
             NEIGHBOURS[who].title if who in NEIGHBOURS else who,
             *(cell(name, who) for name in ("json", "page", "wait")),
-            parts_of(neighbours["cpu_us_per_answer"][who]),
+            parts_of(neighbours["cpu_us_per_answer"][f"json_{who}"]),
             neighbours["errors"][who],
         ]
         for who in names
@@ -517,12 +527,13 @@ def comparison(one: Comparison, neighbours: Facts) -> list[str]:
     value, ends = (of(one.ours) / of(one.other)).told(2)
     met = reached(value, ends, one.limit, at_most=False)
     costs = neighbours["cpu_us_per_answer"]
+    apart = more(costs[f"{one.work}_{one.ours}"], costs[f"{one.work}_{one.other}"])
     return [
         f"{one.ours} / {NEIGHBOURS[one.other].title}",
         one.work,
         f"≥ {one.limit:g}",
         within(str(value), ends, 2) + (", equal" if ends[0] <= 1 <= ends[1] else ""),
-        "met" if met else f"**missed**: {more(costs[one.ours], costs[one.other])}",
+        "met" if met else f"**missed**: {apart}",
     ]
 
 

@@ -135,7 +135,7 @@ def made_up() -> dict:
             "rounds": 5,
             "round_seconds": 5.0,
             "errors": dict.fromkeys(names, 0),
-            "cpu_us_per_answer": {name: {"app": 500.0, "engine": 20.0} for name in names},
+            "cpu_us_per_answer": {each: {"app": 500.0, "engine": 20.0} for each in work},
             "noise": {"stolen_percent": [0.1], "load": [2.0], "repeated": 0},
             "work": work,
         },
