@@ -333,6 +333,8 @@ def side_by_side(rounds: int, seconds: int) -> Facts:
     return {
         "rounds": rounds,
         "round_seconds": seconds,
+        # By this machine's CPUs, which are others where the page is looked at.
+        "titles": {name: one.title for name, one in NEIGHBOURS.items()},
         "errors": {way: played.errors(way) for way in answering},
         "cpu_us_per_answer": {
             f"{name}_{way}": played.cost(name, way) for name, ways in asked.items() for way in ways

@@ -15,7 +15,6 @@ from tests.harness.conformance import table
 from tests.harness.template import FACTS, PAIRS, PROXIES, ROOT, Pair
 
 from .figures import Figure
-from .neighbours import NEIGHBOURS
 from .targets import COMPARISONS, COST_BEFORE, MAIN, OTHERS, Comparison, Target, reached
 
 FILE = ROOT / "docs" / "performance.json"
@@ -115,7 +114,7 @@ def charts(facts: Facts) -> list[Chart]:
     side = []
     for name in (work.removeprefix("json_") for work in beside if work.startswith("json_")):
         own = next((pair for pair in PAIRS if str(pair) == name), None)
-        title = label(own, pairs[own]) if own else NEIGHBOURS[name].title
+        title = label(own, pairs[own]) if own else facts["neighbours"]["titles"][name]
         side.append(bar(title, own.proxy if own else "others", beside[f"json_{name}"]))
 
     def chart(name: str, say: str, unit: str, bars: list[Bar], *, least: bool = False, marks=""):
@@ -432,7 +431,7 @@ def neighbours_table(neighbours: Facts) -> str:
     )
     rows = (
         [
-            NEIGHBOURS[who].title if who in NEIGHBOURS else who,
+            neighbours["titles"].get(who, who),
             *(cell(name, who) for name in ("json", "page", "wait")),
             parts_of(neighbours["cpu_us_per_answer"][f"json_{who}"]),
             neighbours["errors"][who],
@@ -448,9 +447,12 @@ def neighbours_table(neighbours: Facts) -> str:
 
 def targeted(pair: str, found: Facts) -> Facts:
     """Return a pair's figures with what the targets are about beside."""
-    costs = found["cpu_us_per_answer"]["proxied"]
-    flasks = (costs["app"] + costs["proxy"]) * found["ceilings_per_second"]["flask"] / 1e6
-    return found | {"cost_over_before": round(flasks / COST_BEFORE[pair], 3)}
+    before, name = COST_BEFORE[pair], "cost_over_before"
+    ends = [round(end / before, 3) for end in found["intervals"]["cost_over_flask"]]
+    return found | {
+        name: round(found["cost_over_flask"] / before, 3),
+        "intervals": found["intervals"] | {name: ends},
+    }
 
 
 def more(one: dict[str, float], than: dict[str, float]) -> str:
@@ -529,7 +531,7 @@ def comparison(one: Comparison, neighbours: Facts) -> list[str]:
     costs = neighbours["cpu_us_per_answer"]
     apart = more(costs[f"{one.work}_{one.ours}"], costs[f"{one.work}_{one.other}"])
     return [
-        f"{one.ours} / {NEIGHBOURS[one.other].title}",
+        f"{one.ours} / {neighbours['titles'][one.other]}",
         one.work,
         f"≥ {one.limit:g}",
         within(str(value), ends, 2) + (", equal" if ends[0] <= 1 <= ends[1] else ""),
