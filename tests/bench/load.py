@@ -17,10 +17,12 @@ from tests.harness.template import PYTHON_VERSIONS, base_images
 LOOK = """
 import http.client, sys, urllib.parse
 address = urllib.parse.urlsplit(sys.argv[1])
-connection = http.client.HTTPConnection(address.netloc, timeout=0.5)
+connection = http.client.HTTPConnection(address.netloc, timeout=10)
 connection.request("GET", address.path)
 connection.getresponse().read()
 try:
+    if connection.sock:
+        connection.sock.settimeout(0.5)
     print("closed" if connection.sock is None or connection.sock.recv(1) == b"" else "unclear")
 except TimeoutError:
     print("kept")

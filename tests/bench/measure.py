@@ -266,6 +266,8 @@ def half_load(
 
     def ask(way: str) -> tuple[Paced, Facts]:
         contestant = ways[way]
+        # Answered once whatever was asked before is done.
+        contestant.generator.answers(JSON)
         before, noise = contestant.cpu_time(), Noise()
         outcome = contestant.generator.ask_at(JSON, pace, HALF_LOAD_STEPS * seconds, keep=keep[way])
         busy = contestant.cpu_time()["app"] - before["app"]
