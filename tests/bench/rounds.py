@@ -18,9 +18,11 @@ from .noise import Noise, load
 from .served import JSON, Contestant
 
 Facts = dict[str, Any]
-# The host of a virtual machine may keep so much of its CPUs; a round in which it kept more is
-# repeated, so often in a run.
+# The host of a virtual machine may keep so much of its CPUs, and so many threads of each CPU may be
+# ready to run, of which the bench's own are one or two. A round with more of either is repeated, so
+# often in a run.
 NOISY_PERCENT = 5
+NOISY_LOAD = 3
 REPEATS = 1
 
 
@@ -90,13 +92,19 @@ class Round:
     stolen_percent: float
     load: float
 
+    def noise(self) -> tuple[bool, float, float]:
+        """Return whether there was too much noise, and how much: the calmest is the least."""
+        load_of_each = self.load / (os.cpu_count() or 1)
+        noisy = self.stolen_percent > NOISY_PERCENT or load_of_each > NOISY_LOAD
+        return noisy, self.stolen_percent, self.load
+
 
 @dataclass
 class Rounds:
     """All rounds, of which the calmest count."""
 
     counted: list[Round]
-    # Those that were repeated for the host's share in them: of these only failures count.
+    # Those that were repeated for the noise in them: of these only failures count.
     left_out: list[Round] = field(default_factory=list)
 
     def samples(self, work: str, way: str) -> list[Sample]:
@@ -161,13 +169,10 @@ def play(steps: Sequence[Step], count: int, *, repeats: int = REPEATS) -> Rounds
     rounds are repeated, ``repeats`` of them; then the calmest count.
     """
     rounds: list[Round] = []
-    while (
-        sum(each.stolen_percent <= NOISY_PERCENT for each in rounds) < count
-        and len(rounds) < count + repeats
-    ):
+    while sum(not each.noise()[0] for each in rounds) < count and len(rounds) < count + repeats:
         order = steps if len(rounds) % 2 == 0 else steps[::-1]
         noise = Noise()
         samples = {(step.work, step.way): take(step) for step in order}
         rounds.append(Round(samples, noise.stolen_percent(), load()))
-    by_noise = sorted(rounds, key=lambda each: each.stolen_percent)
+    by_noise = sorted(rounds, key=Round.noise)
     return Rounds(by_noise[:count], by_noise[count:])

@@ -57,6 +57,7 @@ def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
         return SimpleNamespace(outcome=outcome, cost={}, before={})
 
     left = iter(noise)
+    monkeypatch.setattr(rounds, "load", lambda: 1.0)
     monkeypatch.setattr(rounds, "take", take)
     monkeypatch.setattr(rounds.Noise, "stolen_percent", lambda _: next(left))
     steps = [rounds.Step(work, "direct", None, None, 1) for work in "abc"]
@@ -74,6 +75,11 @@ def test_a_noisy_round_is_repeated_and_left_out(monkeypatch):
     assert sorted(each.stolen_percent for each in found.counted) == [0, 0, 1]
     assert found.noise()["repeated"] == 1
     assert found.errors() == 12, "a request that failed did so in whichever round"
+
+
+def test_a_round_beside_much_other_work_is_a_noisy_one():
+    each = rounds.Round({}, 0.0, 100.0)
+    assert each.noise() > rounds.Round({}, rounds.NOISY_PERCENT, 1.0).noise()
 
 
 def test_repeating_has_an_end(monkeypatch):
