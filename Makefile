@@ -74,14 +74,14 @@ conformance: .venv/ready ## run every pair, write docs/conformance.md and the ta
 mutations: .venv/ready ## break the template in many ways, see the tests turn red, write docs/mutations.md
 	$(PYTHON) -m tests.harness.mutants
 
-bench: .venv/ready ## measure every pair, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part
+bench: .venv/ready ## measure every pair in two hours, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part in ten minutes
 	$(PYTHON) -m tests.bench $(addprefix --pair ,$(PAIR))
 
 bench-page: .venv/ready ## make docs/performance.md and its charts again from docs/performance.json
 	$(PYTHON) -m tests.bench.page
 
-bench-check: .venv/ready ## see in two minutes whether the default pair became slower, by ratios
-	$(PYTHON) -m tests.bench --check --pair $(or $(PAIR),$(WSGI_SERVER)-$(PROXY))
+bench-check: .venv/ready ## see in two minutes whether a response of the default server's pairs costs more CPU time than recorded
+	$(PYTHON) -m tests.bench --check $(addprefix --pair ,$(PAIR))
 
 docs: .venv/ready ## renew what the pages in docs/ and the README take from the template
 	$(PYTHON) -m tests.harness.docs

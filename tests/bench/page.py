@@ -1,97 +1,167 @@
 """docs/performance.md and its charts, made from docs/performance.json."""
 
 import json
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from statistics import mode
 from typing import Any
 
 import matplotlib as mpl
 from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure as Drawing
 
 from tests.harness.conformance import table
-from tests.harness.template import FACTS, PAIRS, PROXIES, ROOT, SERVERS, Pair
+from tests.harness.template import FACTS, PAIRS, PROXIES, ROOT, Pair
 
-from .targets import TARGETS
+from .figures import Figure
+from .targets import COMPARISONS, COST_BEFORE, MAIN, OTHERS, Comparison, Target, reached
 
 FILE = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
 TEMPLATE = Path(__file__).with_name("page.md")
 CHARTS = ROOT / "docs" / "charts"
 
-# Bars and marks are told apart by people who see few colours, and on both grounds.
+# Bars are told apart by people who see few colours, and on both grounds.
 SCHEMES = {
     "light": {
         "text": "#1f2328",
         "line": "#d0d7de",
-        "bars": ["#0969da", "#bf8700", "#8c959f", "#c297ff", "#8250df"],
+        "bars": {"nginx": "#0969da", "apache": "#bf8700", "others": "#8c959f"},
     },
     "dark": {
         "text": "#e6edf3",
         "line": "#3d444d",
-        "bars": ["#58a6ff", "#d29922", "#848d97", "#6e40c9", "#b083f0"],
+        "bars": {"nginx": "#58a6ff", "apache": "#d29922", "others": "#848d97"},
     },
 }
 
 Facts = dict[str, Any]
+# Of the figures in the file: those of an earlier bench are not shown by this page.
+FORMAT = 2
 
 
-def charts(pairs: dict[str, Facts]) -> list[tuple[str, str, str, dict[str, list[float]]]]:
-    """Return each chart's file name, heading and unit, and its bars: a value a server."""
+def read(file: Path = FILE) -> Facts:
+    """Return what is recorded in a file, or nothing where there is none."""
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
-    def each(proxy: str, find) -> list[float]:
-        return [find(pairs[str(Pair(server, proxy))]) for server in SERVERS]
 
-    def rate(name: str):
-        return lambda facts: facts["work"][name]["per_second"]
+# --- Charts ---
 
-    def mean(find) -> list[float]:
-        columns = [each(proxy, find) for proxy in PROXIES]
-        return [sum(values) / len(values) for values in zip(*columns, strict=True)]
 
-    through = {proxy: f"through {FACTS['_proxies'][proxy]['title']}" for proxy in PROXIES}
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a chart: what it is of, what colour it has, and its figure."""
+
+    label: str
+    kind: str
+    value: float
+    # The interval, where there is one.
+    ends: tuple[float, float] | None = None
+    # What it is compared with, if with something of its own.
+    mark: float | None = None
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A chart with one message; its bars are sorted."""
+
+    name: str
+    message: str
+    unit: str
+    bars: list[Bar]
+    # What the marks are, if there are any.
+    marks: str = ""
+
+
+def workers(found: Facts) -> str:
+    """Return how many processes and threads answer requests."""
+    threads = found["threads"]
+    return f"{found['processes']} x {'greenlets' if threads is None else threads}"
+
+
+def label(pair: Pair, found: Facts) -> str:
+    """Return what a bar of a pair is called."""
+    server, proxy = FACTS["_servers"][pair.server], FACTS["_proxies"][pair.proxy]
+    return f"{server['title']} + {proxy['title']}, {workers(found)}"
+
+
+def bar(name: str, kind: str, run: Facts, **more: Any) -> Bar:
+    """Return a bar for the rate of some work."""
+    return Bar(name, kind, run["per_second"], tuple(run["interval"]), **more)
+
+
+def charts(facts: Facts) -> list[Chart]:
+    """Return the charts."""
+    pairs = {pair: facts["pairs"][str(pair)] for pair in PAIRS}
+    beside = facts["neighbours"]["work"]
+
+    def rates(work: str, mark: str = "") -> list[Bar]:
+        return [
+            bar(
+                label(pair, found),
+                pair.proxy,
+                found["work"][work],
+                mark=found["work"][mark]["per_second"] if mark else None,
+            )
+            for pair, found in pairs.items()
+        ]
+
+    memory = [
+        Bar(label(pair, found), pair.proxy, sum(found["loaded_memory_mb"].values()))
+        for pair, found in pairs.items()
+    ]
+    side = []
+    for name in (work.removeprefix("json_") for work in beside if work.startswith("json_")):
+        own = next((pair for pair in PAIRS if str(pair) == name), None)
+        title = label(own, pairs[own]) if own else facts["neighbours"]["titles"][name]
+        side.append(bar(title, own.proxy if own else "others", beside[f"json_{name}"]))
+
+    def chart(name: str, say: str, unit: str, bars: list[Bar], *, least: bool = False, marks=""):
+        ordered = sorted(bars, key=lambda each: each.value, reverse=not least)
+        first = ordered[0].label.rpartition(",")[0]
+        return Chart(name, say.format(first=first), unit, ordered, marks)
+
     return [
-        (
+        chart(
             "throughput",
-            "A small JSON answer, 32 clients, one CPU",
-            "answers a second",
-            {through[proxy]: each(proxy, rate("json_proxied")) for proxy in PROXIES}
-            | {"baseline, mean of both": mean(rate("json_documented"))},
+            "Small responses: most from {first}",
+            "responses a second, 32 clients, one CPU",
+            rates("json_proxied", "json_documented"),
+            marks="that server by the documentation",
         ),
-        (
+        chart(
+            "neighbours",
+            "Beside what others would have you run: most from {first}",
+            "small responses a second, 32 clients",
+            side,
+        ),
+        chart(
             "waiting",
-            "A view that waits for 100 ms, 64 clients",
-            "answers a second",
-            {through[proxy]: each(proxy, rate("wait_proxied")) for proxy in PROXIES},
+            "A view that waits 100 ms: most from {first}",
+            "responses a second, 64 clients",
+            rates("wait_proxied"),
         ),
-        (
+        chart(
             "memory",
-            "Memory of the application's container",
+            "Memory of both containers after the load: least for {first}",
             "MB",
-            {
-                "idle": mean(lambda facts: facts["idle_memory_mb"]["app"]),
-                "after the load": mean(lambda facts: facts["loaded_memory_mb"]["app"]),
-            },
+            memory,
+            least=True,
         ),
     ]
 
 
-def draw(
-    name: str, heading: str, unit: str, bars: dict[str, list[float]], kinds: list[str]
-) -> None:
-    """Write a chart of horizontal bars, one group a server, for light and for dark grounds.
-
-    Each of the ``kinds`` of bars has its own colour, in all charts the same.
-    """
+def draw(chart: Chart) -> None:
+    """Write a chart of horizontal bars, for light and for dark grounds."""
     CHARTS.mkdir(parents=True, exist_ok=True)
+    titles = {proxy: f"behind {FACTS['_proxies'][proxy]['title']}" for proxy in PROXIES}
+    titles["others"] = "others"
     for scheme, colours in SCHEMES.items():
         settings = {
             # Text stays text; the same figures make the same file.
             "svg.fonttype": "none",
-            "svg.hashsalt": name,
+            "svg.hashsalt": chart.name,
             "font.family": "sans-serif",
             "font.size": 11,
             "text.color": colours["text"],
@@ -100,41 +170,67 @@ def draw(
             "ytick.color": colours["text"],
         }
         with mpl.rc_context(settings):
-            figure = Figure(figsize=(8, 1.4 + 1.8 * len(bars)), layout="constrained")
-            axes = figure.subplots()
-            height = 0.8 / len(bars)
-            for place, (label, values) in enumerate(bars.items()):
-                rows = [row + (place - (len(bars) - 1) / 2) * height for row in range(len(values))]
-                colour = colours["bars"][kinds.index(label)]
-                drawn = axes.barh(rows, values, height * 0.9, label=label, color=colour)
-                axes.bar_label(drawn, fmt="{:,.0f}", padding=3, fontsize=8.5)
-            axes.set_yticks(
-                range(len(SERVERS)), [FACTS["_servers"][server]["title"] for server in SERVERS]
-            )
-            axes.set_title(heading, loc="left", fontweight="bold")
-            axes.set_xlabel(unit)
+            drawing = Drawing(figsize=(9, 1.6 + 0.32 * len(chart.bars)), layout="constrained")
+            axes = drawing.subplots()
+            for kind, colour in colours["bars"].items():
+                rows = [row for row, each in enumerate(chart.bars) if each.kind == kind]
+                if not rows:
+                    continue
+                values = [chart.bars[row].value for row in rows]
+                axes.barh(rows, values, 0.7, label=titles[kind], color=colour)
+            for row, each in enumerate(chart.bars):
+                if each.ends:
+                    axes.plot(each.ends, [row, row], color=colours["text"], linewidth=1.2)
+                # Behind whatever is drawn in this row.
+                place = max(each.value, *(each.ends or ()), each.mark or 0)
+                axes.annotate(
+                    number(each.value, 0),
+                    (place, row),
+                    xytext=(6, 0),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=8.5,
+                )
+            if chart.marks:
+                marks = [each.mark for each in chart.bars]
+                axes.plot(
+                    *(marks, range(len(marks))),
+                    *("D",),
+                    color=colours["text"],
+                    markersize=4,
+                    label=chart.marks,
+                )
+            axes.set_yticks(range(len(chart.bars)), [each.label for each in chart.bars])
+            drawing.suptitle(chart.message, x=0.01, ha="left", fontweight="bold")
+            told = f"{chart.unit}; names: processes x threads"
+            axes.set_title(told, loc="left", fontsize=10)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
             axes.grid(axis="x", color=colours["line"], linewidth=0.8)
             axes.set_axisbelow(True)
             axes.margins(x=0.1)
+            axes.set_xlim(left=0)
             axes.invert_yaxis()
-            figure.legend(loc="outside lower center", ncols=len(bars), frameon=False)
-            figure.savefig(
-                CHARTS / f"{name}-{scheme}.svg", transparent=True, metadata={"Date": None}
+            drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+            drawing.savefig(
+                CHARTS / f"{chart.name}-{scheme}.svg", transparent=True, metadata={"Date": None}
             )
 
 
-def picture(name: str, text: str) -> list[str]:
+def picture(chart: Chart) -> list[str]:
     """Return the lines that show a chart, as the reader's colour scheme has it."""
+    source, text = f"charts/{chart.name}", chart.message
     return [
         "<picture>",
-        f'  <source media="(prefers-color-scheme: dark)" srcset="charts/{name}-dark.svg">',
-        f'  <img alt="{text}: the tables below have the figures" src="charts/{name}-light.svg">',
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{source}-dark.svg">',
+        f'  <img alt="{text}: the tables below have the figures" src="{source}-light.svg">',
         "</picture>",
         "",
     ]
+
+
+# --- Tables ---
 
 
 def number(value: float, digits: int = 2) -> str:
@@ -142,60 +238,89 @@ def number(value: float, digits: int = 2) -> str:
     return f"{value:,.{digits}f}"
 
 
-def rate(work: str):
+def within(text: str, ends: Iterable[float] | None, digits: int) -> str:
+    """Return a figure with its interval, where it has one."""
+    return f"{text} ({'–'.join(number(end, digits) for end in ends)})" if ends else text  # noqa: RUF001
+
+
+def rate(work: str) -> Callable[[Facts], str]:
     """Return what finds the answers a second of some work."""
-    return lambda found: number(found["work"][work]["per_second"], 0)
-
-
-def both(work: str):
-    """Return what finds the answers a second of some work, through the proxy and directly."""
-    return lambda found: f"{rate(f'{work}_proxied')(found)} ({rate(f'{work}_direct')(found)})"
-
-
-def latencies(work: str):
-    """Return what finds the latencies of some work."""
-    parts = ("p50_ms", "p99_ms", "p999_ms")
 
     def find(found: Facts) -> str:
         run = found["work"][work]
-        return " / ".join(number(run[part], 1) for part in parts if part in run)
+        ends = run.get("interval") if len(run.get("rounds", ())) > 1 else None
+        return within(number(run["per_second"], 0), ends, 0)
 
     return find
 
 
-def half(of: Callable[[Facts], float]):
+def both(work: str) -> Callable[[Facts], str]:
+    """Return what finds the answers a second of some work, through the proxy and directly."""
+
+    def find(found: Facts) -> str:
+        ways = (found["work"][f"{work}_{way}"]["per_second"] for way in ("proxied", "direct"))
+        return "{} ({})".format(*(number(value, 0) for value in ways))
+
+    return find
+
+
+def latencies(work: str) -> Callable[[Facts], str]:
+    """Return what finds the latencies of some work."""
+
+    def find(found: Facts) -> str:
+        run = found["work"][work]
+        return " / ".join(number(run[part], 1) for part in ("p50_ms", "p99_ms"))
+
+    return find
+
+
+def half(name: str, digits: int = 1) -> Callable[[Facts], str]:
     """Return what finds something of half load: directly, and through the proxy."""
-    return lambda found: " → ".join(number(of(run), 1) for run in found["half_load"].values())
+    return lambda found: " → ".join(
+        number(run[name], digits) for run in found["half_load"].values()
+    )
 
 
-def queued(run: Facts) -> float:
-    """Return the milliseconds within which 99 of 100 are answered where only a queue delays them.
-
-    In a queue for one server (M/M/1) the time until an answer is exponential, with a mean of the
-    time that one takes over the share of time that is free.
-    """
-    busy = run["busy_percent"] / 100
-    return math.log(100) * 1e3 * busy / run["per_second"] / (1 - busy)
-
-
-def figure(name: str):
+def figure(name: str) -> Callable[[Facts], str]:
     """Return what finds a figure, or one for each container."""
 
     def find(found: Facts) -> str:
         value = found[name]
-        return " + ".join(map(str, value.values())) if isinstance(value, dict) else str(value)
+        if isinstance(value, dict):
+            return " + ".join(map(str, value.values()))
+        return within(str(value), found.get("intervals", {}).get(name), 2)
 
     return find
 
 
-def optional(name: str):
+def ratio(name: str) -> Callable[[Facts], str]:
+    """Return what finds how two figures compare: they are equal where their intervals overlap."""
+
+    def find(found: Facts) -> str:
+        ends = found.get("intervals", {}).get(name)
+        return f"{figure(name)(found)}{', equal' if ends and ends[0] <= 1 <= ends[1] else ''}"
+
+    return find
+
+
+def optional(name: str) -> Callable[[Facts], str]:
     """Return what finds a figure that not every server has."""
     return lambda found: figure(name)(found) if name in found else "none"
 
 
-def cost(way: str, service: str):
-    """Return what finds the microseconds of CPU time that an answer cost a container."""
-    return lambda found: number(found["cpu_us_per_answer"][way][service], 0)
+def cost(way: str) -> Callable[[Facts], str]:
+    """Return what finds the microseconds of CPU time of an answer: each part's, and their sum."""
+
+    def find(found: Facts) -> str:
+        return parts_of(found["cpu_us_per_answer"][way])
+
+    return find
+
+
+def parts_of(costs: dict[str, float]) -> str:
+    """Return costs by part, and their sum."""
+    parts = (number(costs.get(part, 0), 0) for part in ("app", "proxy", "engine"))
+    return f"{' + '.join(parts)} = {number(sum(costs.values()), 0)}"
 
 
 TABLES = {
@@ -203,33 +328,40 @@ TABLES = {
         "direct": rate("json_direct"),
         "proxied": rate("json_proxied"),
         "baseline": rate("json_documented"),
-        "proxied / direct": figure("proxied_over_direct"),
-        "at half a CPU": figure("proxied_over_direct_half_a_cpu"),
-        "proxied / baseline": figure("over_documentation_baseline"),
-        "direct / Flask": figure("over_flask_ceiling"),
-        "direct / application": figure("over_application_ceiling"),
+        "proxied / direct": ratio("proxied_over_direct"),
+        "at half a CPU": ratio("proxied_over_direct_half_a_cpu"),
+        "proxied / baseline": ratio("over_documentation_baseline"),
         "errors": figure("errors"),
         "baseline's errors": figure("documented_errors"),
     },
     "cost": {
-        "application, direct": cost("direct", "app"),
-        "application, proxied": cost("proxied", "app"),
-        "proxy": cost("proxied", "proxy"),
+        "direct": cost("direct"),
+        "proxied": cost("proxied"),
+        "baseline": cost("documented"),
+        "proxied / Flask alone": figure("cost_over_flask"),
+        "application / Flask alone": figure("application_over_flask"),
     },
     "latency": {
-        "full, direct": latencies("json_direct"),
-        "full, proxied": latencies("json_proxied"),
+        "direct": latencies("json_direct"),
+        "proxied": latencies("json_proxied"),
         "one connection": figure("one_connection_p50_ms"),
     },
     "half": {
         "a second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
-        "median": half(itemgetter("p50_ms")),
-        "99 of 100": half(itemgetter("p99_ms")),
-        "proxied / direct": figure("p99_over_direct_at_half_load"),
-        "application busy, %": half(itemgetter("busy_percent")),
-        "99 of 100, computed": half(queued),
-        "waited for a CPU": half(itemgetter("waited_ms")),
-        "kept by the host, %": half(itemgetter("stolen_percent")),
+        "median": half("p50_ms"),
+        "99 of 100": half("p99_ms"),
+        "proxied / direct": ratio("p99_over_direct_at_half_load"),
+        "sent late": half("late", 0),
+        "application busy, %": half("busy_percent"),
+        "kept by the host, %": half("stolen_percent"),
+    },
+    "works": {
+        "processes x threads": workers,
+        "small": rate("json_proxied"),
+        "page": rate("page_proxied"),
+        "computes": rate("compute_proxied"),
+        "waits": rate("wait_proxied"),
+        "both": rate("mix_proxied"),
     },
     "other": {
         "waiting": both("wait"),
@@ -260,59 +392,194 @@ TABLES = {
         "healthy": figure("start_to_healthy_s"),
         "stop": figure("idle_stop_s"),
     },
+    "noise": {
+        "rounds": lambda found: f"{found['rounds']} of {found['round_seconds']:g} s",
+        "repeated": lambda found: str(found["noise"]["repeated"]),
+        "kept by the host, %": lambda found: span(found["noise"]["stolen_percent"]),
+        "load": lambda found: span(found["noise"]["load"]),
+    },
 }
 
 
+def span(values: list[float]) -> str:
+    """Return the least and the most of some figures."""
+    return f"{min(values)} to {max(values)}"
+
+
+def pair_table(name: str, pairs: dict[str, Facts]) -> str:
+    """Return one of the tables with a row for each pair; those with failed requests are bold."""
+    columns = TABLES[name]
+    rows = (
+        [
+            f"**{pair}**" if found["errors"] else pair,
+            *(find(found) for find in columns.values()),
+        ]
+        for pair, found in pairs.items()
+    )
+    return "\n".join(table(["pair", *columns], rows))
+
+
+def neighbours_table(neighbours: Facts) -> str:
+    """Return the table of all who were asked side by side, the fastest first."""
+    work = neighbours["work"]
+
+    def cell(name: str, who: str) -> str:
+        return rate(f"{name}_{who}")(neighbours) if f"{name}_{who}" in work else ""
+
+    names = sorted(
+        neighbours["errors"], key=lambda who: work[f"json_{who}"]["per_second"], reverse=True
+    )
+    rows = (
+        [
+            neighbours["titles"].get(who, who),
+            *(cell(name, who) for name in ("json", "page", "wait")),
+            parts_of(neighbours["cpu_us_per_answer"][f"json_{who}"]),
+            neighbours["errors"][who],
+        ]
+        for who in names
+    )
+    head = ["processes x threads", "small", "page", "waits", "CPU time, µs", "errors"]
+    return "\n".join(table(head, rows))
+
+
+# --- Targets ---
+
+
+def targeted(pair: str, found: Facts) -> Facts:
+    """Return a pair's figures with what the targets are about beside."""
+    before, name = COST_BEFORE[pair], "cost_over_before"
+    ends = [round(end / before, 3) for end in found["intervals"]["cost_over_flask"]]
+    return found | {
+        name: round(found["cost_over_flask"] / before, 3),
+        "intervals": found["intervals"] | {name: ends},
+    }
+
+
+def more(one: dict[str, float], than: dict[str, float]) -> str:
+    """Return the parts of which an answer costs more than of another, the most first."""
+    apart = {part: one.get(part, 0) - than.get(part, 0) for part in one | than}
+    names = {"app": "application"}
+    told = [
+        f"{names.get(part, part)} +{number(us, 0)} µs"
+        for part, us in sorted(apart.items(), key=itemgetter(1), reverse=True)
+        if us >= 1
+    ]
+    return ", ".join(told) or "no part costs more: what is lost are turns on the machine's CPUs"
+
+
+def reason(target: Target, found: Facts) -> str:
+    """Say why a target is missed, by CPU time."""
+    costs = found["cpu_us_per_answer"]
+    match target.figure:
+        case "over_documentation_baseline":
+            return f"than the documentation's: {more(costs['proxied'], costs['documented'])}"
+        case "proxied_over_direct_half_a_cpu":
+            there, here = costs["proxied"]["app"], costs["direct"]["app"]
+            return f"than direct: {more({'app': there}, {'app': here})}"
+        case "p99_over_direct_at_half_load":
+            busy = half("busy_percent")(found)
+            return f"half load: application busy {busy} %"
+        case "cost_over_before":
+            return f"now {parts_of(costs['proxied'])} µs"
+        case _:
+            return ""
+
+
 def targets(pairs: dict[str, Facts]) -> str:
-    """Return the table of targets: whether all pairs reach each, or which do not, with figures."""
+    """Return the table of the main targets: each pair's figures, those that miss in bold."""
+    found = {pair: targeted(str(pair), pairs[str(pair)]) for pair in PAIRS}
+    missed = {target.figure: target.missed(found) for target in MAIN}
+
+    def cell(target: Target, pair: Pair) -> str:
+        text = figure(target.figure)(found[pair])
+        return f"**{text}: missed**" if pair in missed[target.figure] else text
+
+    rows = (
+        [
+            pair,
+            *(cell(target, pair) for target in MAIN),
+            "; ".join(
+                told
+                for target in MAIN
+                if pair in missed[target.figure] and (told := reason(target, found[pair]))
+            )
+            or "all met",
+        ]
+        for pair in PAIRS
+    )
+    head = [f"{target.text}: {limits(target)}" for target in MAIN]
+    return "\n".join(table(["pair", *head, "why"], rows))
+
+
+def limits(target: Target) -> str:
+    """Return what a target asks for."""
+    sign = "≤" if target.at_most else "≥"
+    if target.by_proxy:
+        return ", ".join(f"{proxy} {sign} {limit:g}" for proxy, limit in target.by_proxy.items())
+    return f"{sign} {target.limit:g}"
+
+
+def comparison(one: Comparison, neighbours: Facts) -> list[str]:
+    """Return a row about two who were asked side by side."""
+
+    def of(who: str) -> Figure:
+        run = neighbours["work"][f"{one.work}_{who}"]
+        return Figure(run["per_second"], *run["interval"])
+
+    value, ends = (of(one.ours) / of(one.other)).told(2)
+    met = reached(value, ends, one.limit, at_most=False)
+    costs = neighbours["cpu_us_per_answer"]
+    apart = more(costs[f"{one.work}_{one.ours}"], costs[f"{one.work}_{one.other}"])
+    return [
+        f"{one.ours} / {neighbours['titles'][one.other]}",
+        one.work,
+        f"≥ {one.limit:g}",
+        within(str(value), ends, 2) + (", equal" if ends[0] <= 1 <= ends[1] else ""),
+        "met" if met else f"**missed**: {apart}",
+    ]
+
+
+def others(pairs: dict[str, Facts]) -> str:
+    """Return the table of the other targets: whether all pairs reach each, or which do not."""
     found = {pair: pairs[str(pair)] for pair in PAIRS}
     rows = []
-    for target in TARGETS:
-        missed = target.missed(found)
-        told = ", ".join(f"{pair} {figure:g}" for pair, figure in missed.items())
+    for target in OTHERS:
+        told = ", ".join(f"{pair} {value:g}" for pair, value in target.missed(found).items())
         rows.append([target.text, told or "all reach it"])
     return "\n".join(table(["target", "missed by"], rows))
 
 
-def rounds(pairs: dict[str, Facts]) -> str:
-    """Say how many rounds the pairs had: what most had, and then which had others."""
-    had = {pair: found["rounds"] for pair, found in pairs.items()}
-    usual = mode(had.values())
-    others = [f"{pair} {count}" for pair, count in had.items() if count != usual]
-    return f"{usual}" + (f" ({', '.join(others)})" if others else "")
+# --- The page ---
+
+
+def missing(facts: Facts) -> list[str]:
+    """Return what must be measured before there can be a page."""
+    if facts.get("format") != FORMAT:
+        return ["everything, by this bench"]
+    absent = [str(pair) for pair in PAIRS if str(pair) not in facts["pairs"]]
+    return absent + ([] if facts["neighbours"] else ["neighbours"])
 
 
 def render(facts: Facts) -> str:
     """Return the page."""
     pairs = {str(pair): facts["pairs"][str(pair)] for pair in PAIRS}
-    tables = {
-        name: "\n".join(
-            table(
-                ["pair", *columns],
-                (
-                    [
-                        f"**{pair}**" if found["errors"] else pair,
-                        *(find(found) for find in columns.values()),
-                    ]
-                    for pair, found in pairs.items()
-                ),
-            )
-        )
-        for name, columns in TABLES.items()
-    }
     first = next(iter(pairs.values()))
-    pictures = [line for name, text, *_ in charts(pairs) for line in picture(name, text)]
+    pictures = [line for chart in charts(facts) for line in picture(chart)]
+    head = ["compared", "work", "target", "ratio", "met"]
+    rows = (comparison(one, facts["neighbours"]) for one in COMPARISONS)
     # Markdown, not HTML: nothing to escape.
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(  # noqa: S701
         TEMPLATE.read_text(encoding="utf-8")
     )
     return template.render(
         facts
-        | tables
+        | {name: pair_table(name, pairs) for name in TABLES}
         | {
             "charts": "\n".join(pictures),
-            "rounds": rounds(pairs),
+            "beside": neighbours_table(facts["neighbours"]),
             "targets": targets(pairs),
+            "comparisons": "\n".join(table(head, rows)),
+            "others": others(pairs),
             "ceilings": {
                 name: number(value, 0) for name, value in first["ceilings_per_second"].items()
             },
@@ -322,13 +589,14 @@ def render(facts: Facts) -> str:
 
 
 def write() -> None:
-    """Write the page and the charts."""
-    facts = json.loads(FILE.read_text(encoding="utf-8"))
+    """Write the page and the charts. Raises SystemExit where something was never measured."""
+    facts = read(FILE)
+    if absent := missing(facts):
+        raise SystemExit(f"No page yet, for want of figures: `make bench` for {', '.join(absent)}.")
     PAGE.write_text(render(facts), encoding="utf-8")
-    drawn = charts(facts["pairs"])
-    kinds = list(dict.fromkeys(label for *_, bars in drawn for label in bars))
+    drawn = charts(facts)
     for chart in drawn:
-        draw(*chart, kinds)
+        draw(chart)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,34 @@
 import time
 from collections.abc import Iterator
 
-from flask import Blueprint, Response, request
+from flask import Blueprint, Response, render_template, request
 
-blueprint = Blueprint("bench", __name__, url_prefix="/bench")
+blueprint = Blueprint("bench", __name__, url_prefix="/bench", template_folder="templates")
 
 PART = b"x" * 64 * 1024
+ROWS = [
+    {"number": number, "name": f"Name {number}", "price": number * 1.25} for number in range(20)
+]
 
 
 @blueprint.get("/json")
 def small() -> dict[str, str]:
     """Answer with a small JSON document: the cost of a request itself."""
+    return {"hello": "world"}
+
+
+@blueprint.get("/page")
+def page() -> str:
+    """Render a page with a table of 20 rows."""
+    return render_template("bench/page.html", rows=ROWS)
+
+
+@blueprint.get("/compute")
+def compute() -> dict[str, str]:
+    """Compute for 5 ms of CPU time, in Python: other threads of the process cannot meanwhile."""
+    end = time.thread_time() + 0.005
+    while time.thread_time() < end:
+        sum(number * number for number in range(200))
     return {"hello": "world"}
 
 

@@ -17,7 +17,9 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
-SECONDS = 0.15
+# Of CPU time, in each process; and how often each is called before it is the next one's turn.
+SECONDS = 0.6
+CALLS = 50
 # As under load, when whoever asks is at work, too: a core whose neighbour is idle is faster, by as
 # much as the machine's host lets it.
 PROCESSES = 2
@@ -62,28 +64,35 @@ def request() -> WSGIEnvironment:
     }
 
 
-def calls_a_second(app: WSGIApplication) -> float:
-    """Call ``app`` for a while; return how often a second of CPU time is enough for."""
+def call(app: WSGIApplication) -> float:
+    """Call ``app`` a few times; return the seconds of CPU time that this took."""
 
     def start_response(status: str, *_: object) -> None:
         assert status == "200 OK", status
 
-    calls, began = 0, time.process_time()
-    while (spent := time.process_time() - began) < SECONDS:
-        for _ in range(50):
-            body = app(request(), start_response)
-            b"".join(body)
-            getattr(body, "close", lambda: None)()
-        calls += 50
-    return calls / spent
+    began = time.process_time()
+    for _ in range(CALLS):
+        body = app(request(), start_response)
+        b"".join(body)
+        getattr(body, "close", lambda: None)()
+    return time.process_time() - began
 
 
 MEASURED: dict[str, WSGIApplication] = {"callable": callable_alone, "flask": flask_alone()}
 
 
-def measure(name: str) -> float:
-    """Measure one of them, in a process of its own."""
-    return calls_a_second(MEASURED[name])
+def measure(seconds: float) -> dict[str, float]:
+    """Return how many calls of each a second of CPU time is enough for.
+
+    They take short turns, so that all have the same of a CPU whose speed changes.
+    """
+    spent = dict.fromkeys(MEASURED, 0.0)
+    turns = 0
+    while sum(spent.values()) < seconds:
+        for name, app in MEASURED.items():
+            spent[name] += call(app)
+        turns += 1
+    return {name: turns * CALLS / took for name, took in spent.items()}
 
 
 def main() -> None:
@@ -94,9 +103,8 @@ def main() -> None:
     MEASURED["application"] = importlib.import_module(f"{package}.wsgi").app
     # Forked, so that each process has what is measured.
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as processes:
-        found = {
-            name: statistics.mean(processes.map(measure, [name] * PROCESSES)) for name in MEASURED
-        }
+        looks = list(processes.map(measure, [SECONDS] * PROCESSES))
+    found = {name: statistics.mean(look[name] for look in looks) for name in MEASURED}
     json.dump(found, report)
 
 

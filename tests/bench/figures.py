@@ -1,0 +1,54 @@
+"""Figures of several rounds: the median, and the interval in which it can be trusted to lie."""
+
+import math
+import statistics
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+# The least share of cases in which an interval has the true median: that of 5 rounds from their
+# least to their most, 1 - 2 / 2**5 = 0.9375.
+CONFIDENCE = 0.93
+
+
+def median(values: Iterable[float], digits: int = 3) -> float:
+    """Return the middle one, rounded."""
+    return round(statistics.median(values), digits)
+
+
+def interval(values: Iterable[float]) -> tuple[float, float]:
+    """Return the interval in which the true median lies, whatever the rounds' distribution is.
+
+    Each round is above the true median as often as below it. So both ends are rounds of their own,
+    the same number of places from the least and from the most: as many as CONFIDENCE allows.
+    """
+    ordered = sorted(values)
+    count, left_out, missed = len(ordered), 0, 2 * 0.5 ** len(ordered)
+    while missed <= 1 - CONFIDENCE and 2 * (left_out + 1) < count:
+        following = missed + 2 * math.comb(count, left_out + 1) * 0.5**count
+        if following > 1 - CONFIDENCE:
+            break
+        left_out, missed = left_out + 1, following
+    return ordered[left_out], ordered[-1 - left_out]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A median with the ends of its interval."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> "Figure":
+        """Return the figure that some rounds make."""
+        values = list(values)
+        return cls(statistics.median(values), *interval(values))
+
+    def __truediv__(self, other: "Figure") -> "Figure":
+        """Return the ratio of the medians; its interval has 1 just where the two overlap."""
+        return Figure(self.median / other.median, self.low / other.high, self.high / other.low)
+
+    def told(self, digits: int = 3) -> tuple[float, list[float]]:
+        """Return the median and the interval, rounded."""
+        return round(self.median, digits), [round(self.low, digits), round(self.high, digits)]

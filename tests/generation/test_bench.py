@@ -1,0 +1,226 @@
+"""What the bench makes of its rounds, without Docker: the measuring itself is replaced."""
+
+import itertools
+import json
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tests.bench import __main__ as bench
+from tests.bench import page, rounds
+from tests.bench.figures import CONFIDENCE, Figure, interval
+from tests.bench.load import Pace, paced
+from tests.bench.neighbours import NEIGHBOURS
+from tests.bench.targets import COMPARISONS, COST_BEFORE
+from tests.harness.template import PAIRS, PROXIES, SERVERS
+
+# --- Figures ---
+
+
+def test_interval_of_five_rounds_is_all_of_them():
+    assert interval([3, 1, 2, 5, 4]) == (1, 5)
+
+
+@pytest.mark.parametrize("count", range(5, 40))
+def test_interval_is_the_narrowest_that_is_sure_enough(count: int):
+    least, most = interval(range(count))
+    assert least + most == count - 1, "as many are left out below as above"
+
+    def confidence(left_out: int) -> float:
+        return 1 - 2 * sum(math.comb(count, below) for below in range(left_out + 1)) / 2**count
+
+    assert confidence(least) >= CONFIDENCE
+    assert confidence(least + 1) < CONFIDENCE
+
+
+def test_ratio_has_one_in_its_interval_just_where_two_figures_overlap():
+    ends = range(1, 6)
+    figures = [Figure((a + b) / 2, a, b) for a, b in itertools.combinations(ends, 2)]
+    for one, other in itertools.product(figures, figures):
+        overlap = one.low <= other.high and other.low <= one.high
+        found = one / other
+        assert (found.low <= 1 <= found.high) == overlap
+
+
+# --- Rounds ---
+
+
+def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
+    """Play rounds of three steps; return these, and the order in which steps were taken."""
+    taken = []
+
+    def take(step):
+        taken.append(step.work)
+        outcome = SimpleNamespace(per_second=float(len(taken)), errors=1)
+        return SimpleNamespace(outcome=outcome, cost={}, before={})
+
+    left = iter(noise)
+    monkeypatch.setattr(rounds, "load", lambda: 1.0)
+    monkeypatch.setattr(rounds, "take", take)
+    monkeypatch.setattr(rounds.Noise, "stolen_percent", lambda _: next(left))
+    steps = [rounds.Step(work, "direct", None, None, 1) for work in "abc"]
+    return rounds.play(steps, count, repeats=repeats), "".join(taken)
+
+
+def test_every_second_round_goes_the_other_way(monkeypatch):
+    _, taken = played(monkeypatch, [0] * 5, 5)
+    assert taken == "abccbaabccbaabc"
+
+
+def test_a_noisy_round_is_repeated_and_left_out(monkeypatch):
+    found, taken = played(monkeypatch, [0, 9, 0, 1], 3)
+    assert len(taken) == 4 * 3
+    assert sorted(each.stolen_percent for each in found.counted) == [0, 0, 1]
+    assert found.noise()["repeated"] == 1
+    assert found.errors() == 12, "a request that failed did so in whichever round"
+
+
+def test_a_round_beside_much_other_work_is_a_noisy_one():
+    each = rounds.Round({}, 0.0, 100.0)
+    assert each.noise() > rounds.Round({}, rounds.NOISY_PERCENT, 1.0).noise()
+
+
+def test_repeating_has_an_end(monkeypatch):
+    found, taken = played(monkeypatch, [9, 8, 7, 6], 3)
+    assert len(taken) == 4 * 3
+    assert sorted(each.stolen_percent for each in found.counted) == [6, 7, 8]
+
+
+# --- Load at a pace ---
+
+
+@pytest.mark.parametrize("rate", [7, 99.5, 250, 345, 501, 690, 1000, 1480, 2900])
+def test_pace_is_near_the_rate_and_not_above(rate: float):
+    pace = Pace.within(rate)
+    assert 0.75 * rate <= pace.per_second <= rate
+    assert pace.at_a_time <= 5
+
+
+def test_log_tells_latencies_failures_and_what_was_late():
+    lines = [f"{number * 10_000}\t200\t{2000 if number % 100 else 90_000}" for number in range(500)]
+    found = paced("\n".join([*lines, "5000000\t503\t100"]), asked=503, pause_ms=80)
+    assert found.per_second == pytest.approx(100, rel=0.01)
+    assert (found.p50_ms, found.answers, found.errors, found.late) == (2.0, 500, 3, 5)
+    assert found.p99_ms_of_parts == (2.0,) * 5, "one of a hundred in each part was slow"
+
+
+def test_no_answers_at_all_are_an_error():
+    with pytest.raises(RuntimeError, match="none of 10"):
+        paced("1\t503\t100", asked=10, pause_ms=1)
+
+
+# --- What is recorded, and compared with it ---
+
+COST = {
+    "cost_over_flask": 10.0,
+    "application_over_flask": 2.0,
+    "intervals": {"cost_over_flask": [9.5, 11], "application_over_flask": [1.95, 2.1]},
+    "errors": 0,
+    "cpu_us_per_answer": {"app": 1.0},
+}
+DEFAULTS = [pair for pair in PAIRS if pair.server == SERVERS[0]]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    made = tmp_path / "performance.json"
+    made.write_text(
+        json.dumps(
+            {
+                "format": page.FORMAT,
+                "neighbours": {"errors": {}},
+                "pairs": {str(pair): COST for pair in PAIRS},
+            }
+        )
+    )
+    return made
+
+
+def test_check_passes_without_a_change(file, monkeypatch):
+    monkeypatch.setattr(bench, "measure_cost", lambda *_: COST)
+    bench.check(file, DEFAULTS, 5, 3)
+
+
+@pytest.mark.parametrize(
+    ("figure", "ends"),
+    # A connection for each request; 100 µs of middleware beside the 200 of an application.
+    [("cost_over_flask", [15.0, 19.0]), ("application_over_flask", [2.9, 3.1])],
+)
+def test_check_sees_what_costs_more(file, monkeypatch, figure, ends):
+    found = COST | {figure: sum(ends) / 2, "intervals": COST["intervals"] | {figure: ends}}
+    monkeypatch.setattr(bench, "measure_cost", lambda *_: found)
+    with pytest.raises(SystemExit, match=figure):
+        bench.check(file, DEFAULTS, 5, 3)
+
+
+def test_check_sees_failed_requests(file, monkeypatch):
+    monkeypatch.setattr(bench, "measure_cost", lambda *_: COST | {"errors": 2})
+    with pytest.raises(SystemExit, match="2 requests failed"):
+        bench.check(file, DEFAULTS, 5, 3)
+
+
+def test_check_says_that_it_has_nothing_to_compare_with(file):
+    file.write_text(json.dumps({"pairs": {str(pair): {"errors": 0} for pair in PAIRS}}))
+    with pytest.raises(SystemExit, match="run `make bench` for gunicorn-nginx"):
+        bench.check(file, DEFAULTS, 5, 3)
+
+
+@pytest.fixture
+def measured(monkeypatch) -> list[str]:
+    """Measure nothing; the names of what would have been."""
+    names: list[str] = []
+
+    def measure(pair, *_):
+        names.append(str(pair))
+        return {"errors": 0, "measured": "now"}
+
+    def side_by_side(*_):
+        names.append("neighbours")
+        return {"errors": {}, "measured": "now"}
+
+    monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr(bench, "side_by_side", side_by_side)
+    monkeypatch.setattr(bench, "commit", lambda: "abc")
+    return names
+
+
+def test_a_pair_is_renewed_alone(file, measured):
+    bench.record(file, [PAIRS[3]], neighbours=False, rounds=5, seconds=5)
+    found = json.loads(file.read_text())
+    assert measured == [str(PAIRS[3])]
+    assert found["pairs"][str(PAIRS[3])]["measured"] == "now"
+    assert found["pairs"][str(PAIRS[2])] == COST
+    assert list(found["pairs"]) == [str(pair) for pair in PAIRS]
+
+
+def test_figures_of_an_earlier_bench_stay_until_all_are_new(file, measured, monkeypatch):
+    old = json.dumps({"pairs": {str(PAIRS[0]): {"errors": 0}}})
+    file.write_text(old)
+    written = []
+    monkeypatch.setattr(page, "FILE", file)
+    monkeypatch.setattr(page, "write", lambda: written.append(json.loads(file.read_text())))
+    with pytest.raises(SystemExit, match=f"{PAIRS[1]}.*neighbours; the figures are in .*new"):
+        bench.record(file, [PAIRS[0]], neighbours=False, rounds=5, seconds=5)
+    assert (file.read_text(), written) == (old, [])
+    bench.record(file, list(PAIRS[1:]), neighbours=True, rounds=5, seconds=5)
+    (found,) = written
+    assert list(found["pairs"]) == [str(pair) for pair in PAIRS]
+    assert list(file.parent.iterdir()) == [file]
+
+
+# --- Who is measured ---
+
+
+def test_every_pair_has_a_cost_of_before():
+    assert list(COST_BEFORE) == [str(pair) for pair in PAIRS]
+
+
+def test_who_is_compared_is_asked():
+    asked = {str(PAIRS[0]), "granian-nginx", *NEIGHBOURS}
+    assert {name for one in COMPARISONS for name in (one.ours, one.other)} <= asked
+
+
+def test_a_proxy_of_a_neighbour_is_one_of_ours():
+    assert {one.way.proxy for one in NEIGHBOURS.values()} <= {"", *PROXIES}
