@@ -51,16 +51,25 @@ def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
     return found
 
 
+def current(file: Path) -> tuple[Path, page.Facts]:
+    """Return the file of this bench's figures, and what is in it.
+
+    The figures of an earlier bench, and their page, stay until the new ones are whole.
+    """
+    known = page.read(file)
+    if known and known.get("format") != page.FORMAT:
+        file = file.with_suffix(".new.json")
+        known = page.read(file)
+    return file, known
+
+
 def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds: int) -> None:
     """Measure the pairs and their neighbours; write what was found to a file after each.
 
     Those that are not measured this time keep what they had, if this bench measured it.
     """
-    target, known = file, page.read(file)
-    if known and known.get("format") != page.FORMAT:
-        # The old figures and their page stay until the new ones are whole.
-        file = target.with_suffix(".new.json")
-        known = page.read(file)
+    target = file
+    file, known = current(target)
     facts = {
         "format": page.FORMAT,
         "machine": machine(),
@@ -97,7 +106,7 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
 
 def check(file: Path, pairs: list[Pair], rounds: int, seconds: int) -> None:
     """Compare what an answer costs with what is recorded. Raises SystemExit if it costs more."""
-    recorded = page.read(file).get("pairs", {})
+    recorded = current(file)[1].get("pairs", {})
     if missing := [
         str(pair) for pair in pairs if CHECKED.keys() - recorded.get(str(pair), {}).keys()
     ]:

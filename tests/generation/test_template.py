@@ -109,8 +109,9 @@ def own_choice(path: Path) -> list[str]:
     return [parts[3]] if "variants" in parts and parts[3] in CHOICES else []
 
 
-# What is seen of each server and proxy, a platform's own, and stand-ins for their images.
-KNOW_CHOICES = {"pairs", "differential", "hosting", "engine"}
+# What is seen of each server and proxy, a platform's own, stand-ins for their images, and what
+# others run.
+KNOW_CHOICES = {"pairs", "differential", "hosting", "engine", "bench"}
 
 
 def one_source_files() -> list[Path]:

@@ -18,6 +18,7 @@ class Outcome:
     name: str
     # None: there was no answer at all, such as from a port that nobody listens on.
     status: int | None
+    # The answer's, or what went wrong.
     text: str
     # The answer began and did not end as it should have.
     cut: bool
@@ -49,8 +50,8 @@ def ask(
         ) as answer:
             status = answer.status_code
             text = answer.text
-    except requests.RequestException:
-        cut = status is not None
+    except requests.RequestException as error:
+        cut, text = status is not None, repr(error)
     return Outcome(
         url.rpartition("/")[2], status, text, cut, began, seconds=time.monotonic() - began
     )
