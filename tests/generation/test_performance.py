@@ -8,7 +8,7 @@ import pytest
 from tests.bench import page
 from tests.bench.neighbours import NEIGHBOURS
 from tests.bench.targets import COMPARISONS, MAIN
-from tests.harness.template import PAIRS
+from tests.harness.template import PAIRS, PROXIES, SERVERS, Pair
 
 # --- What is recorded ---
 
@@ -179,14 +179,14 @@ def test_all_targets_are_met(made_up):
     ],
 )
 def test_a_missed_target_has_its_reason(made_up, figure, value, why):
-    found = made_up["pairs"][str(PAIRS[1])]
+    found = made_up["pairs"][str(Pair(SERVERS[0], PROXIES[1]))]
     found[figure] = value
     found["intervals"][figure] = [value, value]
     costs = found["cpu_us_per_answer"]
     costs["proxied"] = {"app": 600.0, "proxy": 200.0, "engine": 20.0}
     costs["direct"]["app"] = 300.0
     costs["documented"] = {"app": 200.0, "proxy": 100.0, "engine": 20.0}
-    line = row(page.targets(made_up["pairs"]), "gunicorn-apache")
+    line = row(page.targets(made_up["pairs"]), str(Pair(SERVERS[0], PROXIES[1])))
     assert line.count(": missed**") == 1
     assert why in line
 
@@ -198,7 +198,7 @@ def test_what_is_equal_to_another_is_not_less(made_up):
         each["over_documentation_baseline"] = 0.98
         each["intervals"]["over_documentation_baseline"] = [0.9, 1.06]
     missed = by_name["over_documentation_baseline"].missed(found)
-    assert {pair.proxy for pair in missed} == {"nginx"}
+    assert {pair.proxy for pair in missed} == {PROXIES[0]}
 
 
 def test_who_is_compared_was_asked(made_up):
