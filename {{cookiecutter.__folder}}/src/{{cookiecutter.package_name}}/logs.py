@@ -126,10 +126,11 @@ def log_response(response: Response) -> Response:
     """Log a response as the sidecar does, and the route too, which only the application knows."""
     # Health checks come every few seconds, for ever: they would drown the rest.
     level = logging.DEBUG if request.blueprint == "health" else logging.INFO
-    path = request.environ["SCRIPT_NAME"] + request.environ["PATH_INFO"]
+    # Both may be missing (PEP 3333).
+    path = request.environ.get("SCRIPT_NAME", "") + request.environ.get("PATH_INFO", "")
     uri = quote(path.encode("latin-1"), safe=PATH_CHARACTERS)
-    if query := request.query_string.decode("latin-1"):
-        uri += f"?{query}"
+    if request.query_string:
+        uri += "?" + quote(request.query_string, safe=PATH_CHARACTERS + "?%")
     access_log.log(
         level,
         "%s %s %s",

@@ -22,7 +22,7 @@ def test_without_the_access_log_only_what_happens_is_logged(make_app, capsys):
     assert len(line["request_id"]) == 32
 
 
-@pytest.mark.parametrize("path", ["/%22%5C%0A", "/%ff", '/"{}', "/\\"])
+@pytest.mark.parametrize("path", ["/%22%5C%0A", "/%ff", '/"{}', "/\\", "/x?\u00e9"])
 def test_no_path_makes_a_second_line(make_app, capsys, path):
     make_app().test_client().get(path)
     line = json.loads(capsys.readouterr().out)

@@ -42,7 +42,7 @@ if __name__ == "__main__":
         # Without it the container would stop with the first worker that dies.
         respawn_failed_workers=True,
         workers_kill_timeout=int(os.environ["GRACEFUL_TIMEOUT"]),
-        # The application logs each answer itself, with its request id.
+        # Requests are logged by the proxy or, with ACCESS_LOG, by the application.
         log_access=False,
         log_level=LogLevels(os.environ["LOG_LEVEL"].lower()),
         log_dictconfig=logs.dict_config(os.environ["LOG_LEVEL"].upper()),

@@ -45,7 +45,7 @@ worker_tmp_dir = "/dev/shm"
 # It would want a writable home directory.
 control_socket_disable = True
 
-# The application logs each answer itself, with its request id.
+# Requests are logged by the proxy or, with ACCESS_LOG, by the application.
 accesslog = None
 logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}

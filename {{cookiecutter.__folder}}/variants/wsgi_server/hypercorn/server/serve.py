@@ -112,7 +112,7 @@ def configuration() -> Config:
     config.graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
     # Longer than the proxy keeps a connection, so that it never writes into one being closed.
     config.keep_alive_timeout = 75
-    # The application logs each answer itself, with its request id.
+    # Requests are logged by the proxy or, with ACCESS_LOG, by the application.
     config.accesslog = None
     # Its own lines too go through the application's logging.
     config.errorlog = logging.getLogger("hypercorn.error")
