@@ -91,8 +91,8 @@ def main() -> None:
         minimum_chunk_size=1,
         # The proxy's own limit comes first.
         url_length_limit=32_768,
-        # Requests are logged by the proxy or, with ACCESS_LOG, by the application. A client must not
-        # see a traceback.
+        # The proxy or, with ACCESS_LOG, the application logs requests.
+        # A client must not see a traceback.
         log_output=False,
         debug=False,
     )
