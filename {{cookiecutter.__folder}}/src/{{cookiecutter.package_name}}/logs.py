@@ -108,6 +108,7 @@ def configure(level: str) -> None:
 
 def init_app(app: Flask) -> None:
     """Give each request an id; where ACCESS_LOG is on, log each response, alike on every server."""
+    log = app.config["ACCESS_LOG"]
 
     @app.before_request
     def start() -> None:
@@ -116,9 +117,10 @@ def init_app(app: Flask) -> None:
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         # For what fails once the context is gone.
         environ["request_id"] = g.request_id
-        g.started = time.perf_counter()
+        if log:
+            g.started = time.perf_counter()
 
-    if app.config["ACCESS_LOG"]:
+    if log:
         app.after_request(log_response)
 
 

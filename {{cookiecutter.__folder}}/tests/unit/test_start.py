@@ -6,7 +6,7 @@ def test_defaults_and_empty_values(tmp_path):
     found = settings({"PORT": "", "WEB_THREADS": "8"}, tmp_path)
     assert found["PORT"] == "8000"
     assert found["WEB_THREADS"] == "8"
-    assert int(found["WEB_CONCURRENCY"]) >= 1
+    assert int(found["WEB_CONCURRENCY"]) >= 2
 
 
 @pytest.mark.parametrize("both", [True, False])

@@ -5,6 +5,7 @@ import runpy
 import signal
 from pathlib import Path
 
+from gunicorn.glogging import Logger
 from gunicorn.http import message
 from gunicorn.workers.base import Worker
 
@@ -39,14 +40,23 @@ limit_request_fields = 128
 # similar headers of any client on the loopback interface or a unix socket.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
+# So nothing depends on who connects, which Gunicorn would look up for each request.
+forwarded_allow_ips = "*"
 
 # Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
 worker_tmp_dir = "/dev/shm"
 # It would want a writable home directory.
 control_socket_disable = True
 
-# Requests are logged by the proxy or, with ACCESS_LOG, by the application.
-accesslog = None
+
+class Log(Logger):
+    """Gunicorn's own log, without a line for each request: the proxy or the application has it."""
+
+    def access(self, *_: object) -> None:
+        """Do nothing. With a logconfig_dict, Gunicorn would make a line that goes nowhere."""
+
+
+logger_class = Log
 logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
     "loggers": {"gunicorn.error": {"handlers": [], "propagate": True}}
 }
