@@ -90,6 +90,16 @@ def test_saved_template_and_static_file_count_at_once(development: Stack, projec
     assert "X-Request-ID" in answer.headers
 
 
+def test_module_beside_the_package_counts_too(development: Stack, project: Path):
+    module = project / "src" / "beside.py"
+    module.touch()
+    try:
+        code, output = development.container("app").exec_run(["python", "-c", "import beside"])
+    finally:
+        module.unlink()
+    assert code == 0, output.decode()
+
+
 def test_broken_module_is_shown_and_mended(development: Stack, save: Save):
     answer = save("(", development.url, "SyntaxError")
     assert answer.status_code == 500

@@ -256,6 +256,7 @@ MUTATIONS = [
         "connections", "gunicorn-nginx", NGINX, "keepalive_timeout 65s;", "keepalive_timeout 0;"
     ),
     Mutation("connections", "gunicorn-nginx", NGINX, "proxy_ignore_client_abort on;"),
+    Mutation("connections", "uwsgi-nginx", "compose.yaml", "tcp_tw_reuse=1", "tcp_tw_reuse=2"),
     Mutation(
         "connections", "gunicorn-apache", HTTPD, "MaxKeepAliveRequests 0", "MaxKeepAliveRequests 1"
     ),

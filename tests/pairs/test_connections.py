@@ -1,6 +1,8 @@
 """Connections: kept, closed and shared between requests as HTTP says."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
 import pytest
@@ -50,6 +52,42 @@ def test_connections_to_the_application_are_kept(stack: Stack):
                 client.request("GET /probe/bytes/10 HTTP/1.1")
                 assert client.answer().status == 200
     assert len(connections(stack) - before) < 5
+
+
+@contextmanager
+def few_ports(stack: Stack, count: int) -> Iterator[None]:
+    """Leave the proxy so many ports to connect from; only a privileged process may say that."""
+
+    def limit(first: int, last: int) -> None:
+        file = "/proc/sys/net/ipv4/ip_local_port_range"
+        stack.docker.containers.run(
+            stack.container("app").image,
+            entrypoint=["sh", "-c", f"echo {first} {last} > {file}"],
+            network_mode=f"container:{stack.container('proxy').id}",
+            privileged=True,
+            user="0",
+            remove=True,
+        )
+
+    limit(50_000, 50_000 + count - 1)
+    try:
+        yield
+    finally:
+        limit(32_768, 60_999)  # the kernel's default
+
+
+@pytest.mark.disruptive
+def test_ports_of_ended_connections_are_used_again(stack: Stack):
+    """By itself the kernel would wait for a minute (RFC 9293, 3.6.1), and then there is none."""
+    ports = 40
+    answered = 0
+    with few_ports(stack, ports):
+        ends = time.monotonic() + 20
+        while answered < 8 * ports and time.monotonic() < ends:
+            with Raw(stack) as client:
+                client.request("GET /probe/bytes/10 HTTP/1.1", "Connection: close")
+                answered += client.answer().status == 200
+    assert answered == 8 * ports
 
 
 @pytest.mark.parametrize(
