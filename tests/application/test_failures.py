@@ -25,12 +25,13 @@ def fail_beside_others(stack: Stack, path: str) -> list[tuple[int | None, str | 
 
     That is a status, or None for a response that was cut off, and the request's id.
     """
-    processes = {result["pid"] for result in results(stack, "/failures/pid")}
-    paths = [path, "/failures/pid"] * 4
+    began = stack.get("/failures/process").json()["now"]
+    paths = [path, "/failures/process"] * 4
     responses = together(stack, paths, stream=True)
     assert [response.status_code for response in responses[1::2]] == [200] * 4
     ends = [end(response) for response in responses]
-    assert {result["pid"] for result in results(stack, "/failures/pid")} == processes
+    # No process was replaced.
+    assert all(result["started"] < began for result in results(stack, "/failures/process"))
     ids = [response.headers.get("X-Request-ID") for response in responses]
     return list(zip(ends, ids, strict=True))[::2]
 

@@ -23,7 +23,7 @@ QUICK = [
     "/failures/generator/exception/x",
     "/failures/generator/exception/3/x",
     "/failures/teardown/exception/x",
-    "/failures/pid",
+    "/failures/process",
     "/lifecycle/isolated/x?name=x",
     "/lifecycle/cookies/10/50",
     "/lifecycle/session/1000",

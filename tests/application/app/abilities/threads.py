@@ -1,6 +1,7 @@
 """Threads: started by a view and at import, what they share, and what is a request's own."""
 
 import contextvars
+import os
 import queue
 import re
 import threading
@@ -88,7 +89,7 @@ def count() -> dict[str, object]:
         number = counted[0]
         time.sleep(0.02)
         counted[0] = number + 1
-    return {"number": number}
+    return {"pid": os.getpid(), "number": number}
 
 
 @blueprint.get("/primitives")
