@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 # probes that measure time begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
-.PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
 
 help: ## say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -82,6 +82,10 @@ bench-page: .venv/ready ## make docs/performance.md and its charts again from do
 
 bench-check: .venv/ready ## see in two minutes whether a response of the default server's pairs costs more CPU time than recorded
 	$(PYTHON) -m tests.bench --check $(addprefix --pair ,$(PAIR))
+
+bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, for docs/scaling.md
+	$(PYTHON) -m tests.bench.sizing
+	$(PYTHON) -m tests.harness.docs
 
 docs: .venv/ready ## renew what the pages in docs/ and the README take from the template
 	$(PYTHON) -m tests.harness.docs

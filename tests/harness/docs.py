@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from cogapp import Cog
 
 from tests.bench import page as performance
+from tests.bench.sizing import tables as sizing  # noqa: F401 (docs/scaling.md)
 from tests.pairs import test_limits
 
 from . import conformance
@@ -147,25 +148,18 @@ def settings() -> str:
     )
 
 
-def choices(kind: str) -> str:
-    """Return the table of all servers, or all proxies, for a page in docs/."""
+def choices(kind: str, folder: str = "") -> str:
+    """Return the table of all servers, or all proxies, for a page beside ``folder`` of pages."""
     rows = (
         [
-            f"[{choice.entry['title']}]({kind}/{choice.name}.md)",
+            f"[{choice.entry['title']}]({folder}{kind}/{choice.name}.md)",
             choice.entry["good_for"],
             choice.entry["know"],
         ]
         for choice in of_kind(kind)
     )
-    return table(["", "good for", "know"], rows)
-
-
-def menu(kind: str) -> str:
-    """Return all servers, or all proxies, for the README: as Cookiecutter offers them."""
-    labels = FACTS["__prompts__"][KINDS[kind][0]]
-    return "\n".join(
-        f"- [{labels[choice.name]}](docs/{kind}/{choice.name}.md)" for choice in of_kind(kind)
-    )
+    head = {"servers": "Server", "proxies": "Proxy"}[kind]
+    return table([head, "Best for", "Caveats"], rows)
 
 
 def own_limits(choice: Choice) -> dict[str, list[str]]:
@@ -389,7 +383,7 @@ def about(page: str) -> str:
     """Return what a server or a proxy is."""
     choice = choice_of(page)
     entry = choice.entry
-    facts = {"good for": entry["good_for"], "know": entry["know"]}
+    facts = {"best for": entry["good_for"], "caveats": entry["know"]}
     facts |= of_server(choice) if choice.kind == "servers" else of_proxy(choice)
     facts |= {
         "command": code(entry["command"]),

@@ -108,7 +108,6 @@ def configure(level: str) -> None:
 
 def init_app(app: Flask) -> None:
     """Give each request an id; where ACCESS_LOG is on, log each response, alike on every server."""
-    log = app.config["ACCESS_LOG"]
 
     @app.before_request
     def start() -> None:
@@ -117,10 +116,9 @@ def init_app(app: Flask) -> None:
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
         # For what fails once the context is gone.
         environ["request_id"] = g.request_id
-        if log:
-            g.started = time.perf_counter()
+        g.started = time.perf_counter()
 
-    if log:
+    if app.config["ACCESS_LOG"]:
         app.after_request(log_response)
 
 
