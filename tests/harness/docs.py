@@ -39,11 +39,11 @@ NEW_PAGE = """# {title}
 """
 FIGURES = """## Figures
 
-Through the proxy, on one CPU: small answers a second, and how many times those of the baseline that
-is, which is what the documentation of Flask or of the server advises; answers a second of a view
-that waits for 100 ms, in brackets asked without the proxy; MB of memory after the load, application
-and proxy; MB of the application's image. [Performance]({docs}performance.md) has the rest, and says
-how it was measured.
+Through the proxy, on one CPU: small responses a second, also as a multiple of the baseline, which is
+the set-up that the documentation of Flask or of the server recommends; responses a second of a view
+that waits for 100 ms, in brackets without the proxy; memory of application and proxy after the load
+and size of the application's image, in MB. [Performance]({docs}performance.md) has all figures, and says
+how they were measured.
 
 """
 
