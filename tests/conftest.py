@@ -33,6 +33,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def pair(request: pytest.FixtureRequest) -> Pair:
+    """The pair that a folder runs its tests with: each says which."""
+    return request.param
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a pair's disruptive tests last: the others find the stack as it was started."""
     items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])

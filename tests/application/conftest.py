@@ -25,11 +25,6 @@ def app_base(pair: Pair) -> str:
 
 
 @pytest.fixture(scope="session")
-def pair(request: pytest.FixtureRequest) -> Pair:
-    return request.param
-
-
-@pytest.fixture(scope="session")
 def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

@@ -39,11 +39,11 @@ NEW_PAGE = """# {title}
 """
 FIGURES = """## Figures
 
-Through the proxy, on one CPU: small responses a second, also as a multiple of the baseline, which is
-the set-up that the documentation of Flask or of the server recommends; responses a second of a view
-that waits for 100 ms, in brackets without the proxy; memory of application and proxy after the load
-and size of the application's image, in MB. [Performance]({docs}performance.md) has all figures, and says
-how they were measured.
+Through the proxy, on one CPU: small responses a second, also as a multiple of the baseline, which
+is the set-up that the documentation of Flask or of the server recommends; responses a second of a
+view that waits for 100 ms, in brackets without the proxy; memory of application and proxy after the
+load and size of the application's image, in MB. [Performance]({docs}performance.md) has all
+figures, and says how they were measured.
 
 """
 

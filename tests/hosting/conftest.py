@@ -53,11 +53,6 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def pair(request: pytest.FixtureRequest) -> Pair:
-    return request.param
-
-
-@pytest.fixture(scope="session")
 def docker_client(engine: None) -> docker.DockerClient:
     return docker.from_env()
 

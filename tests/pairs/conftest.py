@@ -20,11 +20,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def pair(request: pytest.FixtureRequest) -> Pair:
-    return request.param
-
-
-@pytest.fixture(scope="session")
 def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

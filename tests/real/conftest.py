@@ -31,11 +31,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def pair(request: pytest.FixtureRequest) -> Pair:
-    return request.param
-
-
-@pytest.fixture(scope="session")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment with what `flask run` and the published tests need."""
     folder = tmp_path_factory.mktemp("clients") / "venv"

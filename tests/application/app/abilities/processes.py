@@ -17,8 +17,8 @@ from flask import Blueprint, request
 
 blueprint = Blueprint("processes", __name__)
 
-# Made by a request and kept, as an application may keep one for all requests.
-kept: list[ProcessPoolExecutor] = []
+# Made by a request and kept, as an application may keep one for all requests; by start method.
+kept: dict[str, ProcessPoolExecutor] = {}
 
 
 def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[bytes]:
@@ -179,11 +179,12 @@ def with_executor(context: BaseContext | None) -> list[int]:
     return [*found, str(failed) == "on purpose"]
 
 
-def with_kept(context: BaseContext | None) -> list[int]:
+def with_kept(context: BaseContext) -> list[int]:
     """Use an executor that stays for the next requests."""
-    if not kept:
-        kept.append(ProcessPoolExecutor(2, mp_context=context))
-    return list(kept[0].map(square, range(5)))
+    method = context.get_start_method()
+    if method not in kept:
+        kept[method] = ProcessPoolExecutor(2, mp_context=context)
+    return list(kept[method].map(square, range(5)))
 
 
 WAYS: dict[str, Callable[[BaseContext], list[object]]] = {
