@@ -178,15 +178,6 @@ def start_and_stop(stack: Stack) -> Facts:
     return {"start_to_healthy_s": median(starts, 2), "idle_stop_s": median(stops, 2)}
 
 
-def memory_of_two_workers(stack: Stack) -> dict[str, float]:
-    """Return what the pair uses when nothing was asked and it has two worker processes."""
-    stack.compose("stop")
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("WEB_CONCURRENCY", "2")
-        stack.start()
-    return memory(stack)
-
-
 def memory(stack: Stack) -> dict[str, float]:
     """Return what each container uses, in MB: its cgroup's memory without idle file cache."""
     found = {}

@@ -21,7 +21,6 @@ from .building import (
     generate,
     least_generation,
     memory,
-    memory_of_two_workers,
     once,
     proxy_sizes,
     start_and_stop,
@@ -138,8 +137,6 @@ def measure(pair: Pair, rounds: int, seconds: int) -> Facts:
             found |= start_and_stop(stack) | {"idle_memory_mb": memory(stack)}
             found |= processes_and_threads(stack.container("app"), pair.server)
             found |= work(stack, rounds, seconds) | {"loaded_memory_mb": memory(stack)}
-            if has_processes(pair.server):
-                found["idle_memory_two_workers_mb"] = memory_of_two_workers(stack)
             found |= once(pair.server, app_sizes, stack) | once(pair.proxy, proxy_sizes, stack)
     return found
 

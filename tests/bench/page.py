@@ -349,7 +349,7 @@ TABLES = {
     "half": {
         "a second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
         "median": half("p50_ms"),
-        "99 of 100": half("p99_ms"),
+        "p99": half("p99_ms"),
         "proxied / direct": ratio("p99_over_direct_at_half_load"),
         "sent late": half("late", 0),
         "application busy, %": half("busy_percent"),
@@ -372,7 +372,6 @@ TABLES = {
     },
     "memory": {
         "idle": figure("idle_memory_mb"),
-        "idle, two workers": optional("idle_memory_two_workers_mb"),
         "loaded": figure("loaded_memory_mb"),
     },
     "images": {

@@ -90,7 +90,7 @@ MAIN = [
         at_most=False,
         by_proxy={"nginx": 0.95, "apache": 0.85},
     ),
-    Target("99 of 100 at half load, over direct", "p99_over_direct_at_half_load", 1.3),
+    Target("p99 at half load, over direct", "p99_over_direct_at_half_load", 1.3),
     Target("CPU time over that of before", "cost_over_before", 0.5),
     Target("requests failed", "errors", 0),
 ]
@@ -134,8 +134,8 @@ OTHERS = [
     Target("stop when idle: 2 s", "idle_stop_s", 2),
     Target("generation: 0.5 s", "generation_s", 0.5),
     Target(
-        "idle memory of the default pair, two workers: 80 MB in all",
-        "idle_memory_two_workers_mb",
+        "idle memory of the default pair: 80 MB in all",
+        "idle_memory_mb",
         80,
         pairs=(PAIRS[0],),
     ),
