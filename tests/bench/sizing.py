@@ -3,6 +3,7 @@
 Writes docs/scaling.json; `make docs` puts its tables into the page.
 """
 
+import argparse
 import json
 import resource
 import socket
@@ -73,15 +74,15 @@ def there_and_back(settings: list[Any], rounds: int) -> Iterator[Any]:
         yield from settings if number % 2 == 0 else settings[::-1]
 
 
-def processes_and_threads(server: str) -> Facts:
+def processes_and_threads(server: str, rounds: int, seconds: int) -> Facts:
     """Return the rates of all kinds of work, by processes and threads, behind the first proxy."""
     pair = Pair(server, PROXIES[0])
     found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     with project_of(pair) as (project, _), start(pair, project) as stack:
-        for processes, threads in there_and_back(PROCESSES_AND_THREADS, ROUNDS):
+        for processes, threads in there_and_back(PROCESSES_AND_THREADS, rounds):
             with running(stack, WEB_CONCURRENCY=processes, WEB_THREADS=threads) as contestant:
                 for name, work in WORKS.items():
-                    outcome = contestant.generator.ask(work, SECONDS)
+                    outcome = contestant.generator.ask(work, seconds)
                     found[f"{processes} x {threads}"][name].append(outcome)
     return {
         setting: {name: summary(outcomes) for name, outcomes in works.items()}
@@ -100,15 +101,15 @@ def cpu_us(samples: Iterable[Sample], service: str) -> float:
     )
 
 
-def replicas_and_cpus(proxy: str) -> Facts:
+def replicas_and_cpus(proxy: str, rounds: int, seconds: int) -> Facts:
     """Return the rates of the default server, by replicas, CPUs, and what the proxy is given."""
     pair = Pair(SERVERS[0], proxy)
     settings = [*PARTS, {"APP_CPUS": 1.0, "PROXY_CPUS": PROXY_CPUS}]
     found: dict[str, list[Sample]] = defaultdict(list)
     with project_of(pair) as (project, _), start(pair, project) as stack:
-        for setting in there_and_back(settings, ROUNDS):
+        for setting in there_and_back(settings, rounds):
             with running(stack, **setting) as contestant:
-                sample = take(Step("json", "proxied", JSON, contestant, SECONDS))
+                sample = take(Step("json", "proxied", JSON, contestant, seconds))
             found[" ".join(f"{name}={value:g}" for name, value in setting.items())].append(sample)
         idle = megabytes_of_idle_connections(stack)
     return {
@@ -184,7 +185,8 @@ def machine(found: Facts) -> str:
     """Return a sentence about what was measured, where and when."""
     return (
         f"Measured on {found['machine']['cores']} cores ({found['machine']['cpu']}), from commit "
-        f"{found['commit']}, on {found['measured']}: medians of {ROUNDS} rounds of {SECONDS} s."
+        f"{found['commit']}, on {found['measured']}: medians of {found['rounds']} rounds "
+        f"of {found['round_seconds']} s."
     )
 
 
@@ -202,6 +204,10 @@ def tables(part: str) -> str:
 
 def main() -> None:
     """Measure all of it; write the file after each part."""
+    parser = argparse.ArgumentParser(prog="make bench-sizing", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each figure in a round")
+    chosen = parser.parse_args()
     prepare_engine(PYTHON_VERSIONS[:1], PROXIES)
     load.build()
     facts: Facts = {
@@ -209,6 +215,8 @@ def main() -> None:
         "python": PYTHON_VERSIONS[0],
         "commit": commit(),
         "measured": datetime.now(UTC).date().isoformat(),
+        "rounds": chosen.rounds,
+        "round_seconds": chosen.seconds,
         "processes_and_threads": {},
         "replicas_and_cpus": {},
     }
@@ -222,7 +230,7 @@ def main() -> None:
         ("processes_and_threads", with_threads, processes_and_threads),
     ):
         for name in names:
-            facts[part][name] = measure(name)
+            facts[part][name] = measure(name, chosen.rounds, chosen.seconds)
             print(f"{part}: {name}", flush=True)
             FILE.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
