@@ -43,6 +43,8 @@ FILE = ROOT / "docs" / "scaling.json"
 
 ROUNDS = 3
 SECONDS = 3
+# With a quarter of a CPU, some processes still import the application when the pair is healthy.
+WARM_SECONDS = 5
 # WEB_CONCURRENCY and WEB_THREADS. The default comes first.
 PROCESSES_AND_THREADS = [(2, 4), (1, 4), (2, 2), (4, 1), (4, 4), (2, 8)]
 # Quarters of a CPU, so that four replicas find room on a small machine, beside who asks them.
@@ -64,7 +66,7 @@ def running(stack: Stack, **settings: float) -> Iterator[Contestant]:
             environment.setenv(name, str(value))
         stack.start()
         generator = exits.enter_context(beside(stack.container("proxy"), 8080))
-        generator.ask(JSON, 1)
+        generator.ask(JSON, WARM_SECONDS)
         yield Contestant({each.name: each for each in stack.containers()}, generator)
 
 
