@@ -83,9 +83,8 @@ bench-page: .venv/ready ## make docs/performance.md and its charts again from do
 bench-check: .venv/ready ## see in two minutes whether a response of the default server's pairs costs more CPU time than recorded
 	$(PYTHON) -m tests.bench --check $(addprefix --pair ,$(PAIR))
 
-bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, for docs/scaling.md
+bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, write docs/scaling.json
 	$(PYTHON) -m tests.bench.sizing
-	$(PYTHON) -m tests.harness.docs
 
 docs: .venv/ready ## renew what the pages in docs/ and the README take from the template
 	$(PYTHON) -m tests.harness.docs

@@ -1,7 +1,4 @@
-"""`make bench-sizing`: measure what docs/scaling.md makes sizes of, in half an hour.
-
-Writes docs/scaling.json; `make docs` puts its tables into the page.
-"""
+"""`make bench-sizing`: measure how a service scales, in half an hour; write docs/scaling.json."""
 
 import argparse
 import json
@@ -193,7 +190,7 @@ def machine(found: Facts) -> str:
 
 
 def tables(part: str) -> str:
-    """Return a part of docs/scaling.md, by the name of a function above."""
+    """Return a part of a page about sizing, made from the file."""
     found = json.loads(FILE.read_text(encoding="utf-8"))
     parts = {
         "threads": rates_by_threads,

@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 from cogapp import Cog
 
 from tests.bench import page as performance
-from tests.bench.sizing import tables as sizing  # noqa: F401 (docs/scaling.md)
 from tests.pairs import test_limits
 
 from . import conformance

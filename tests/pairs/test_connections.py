@@ -54,7 +54,7 @@ def test_connections_to_the_application_are_kept(stack: Stack):
 
 @contextmanager
 def few_ports(stack: Stack, count: int) -> Iterator[None]:
-    """Leave the proxy so many ports to connect from; only a privileged process may say that."""
+    """Limit the ports from which the proxy connects, which needs a privileged process."""
 
     def limit(first: int, last: int) -> None:
         file = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -76,7 +76,7 @@ def few_ports(stack: Stack, count: int) -> Iterator[None]:
 
 @pytest.mark.disruptive
 def test_ports_of_ended_connections_are_used_again(stack: Stack):
-    """By itself the kernel would wait for a minute (RFC 9293, 3.6.1), and then there is none."""
+    """By default, Linux keeps such a port for a minute (TIME-WAIT: RFC 9293, 3.6.1)."""
     ports = 40
     answered = 0
     with few_ports(stack, ports):

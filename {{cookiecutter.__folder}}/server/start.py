@@ -35,8 +35,8 @@ def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str
     Raises SystemExit with a clear line when a number is none.
     """
     found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
-    # Two at least: the threads of one process wait for each other's turn at Python's lock, and one
-    # process can serve while another is replaced.
+    # At least two: the threads of one process compete for the GIL, and one process can serve while
+    # another is replaced.
     found["WEB_CONCURRENCY"] = environ.get("WEB_CONCURRENCY") or str(max(2, cpus(cgroup)))
     for name in found.keys() - {"LOG_LEVEL"}:
         least = 0 if name in ("MAX_REQUESTS", "MAX_CONTENT_LENGTH") else 1

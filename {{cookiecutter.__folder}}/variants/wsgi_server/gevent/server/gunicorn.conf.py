@@ -123,7 +123,7 @@ limit_request_fields = 128
 # similar headers of any client on the loopback interface or a unix socket.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-# So nothing depends on who connects, which Gunicorn would look up for each request.
+# No header is trusted, so do not check the address of the peer on each request.
 forwarded_allow_ips = "*"
 
 # Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
