@@ -9,7 +9,7 @@ import requests
 
 from tests.harness.stack import Stack, wait_until
 
-from .together import AT_A_TIME, MIXED, results
+from .together import AT_A_TIME, MIXED, results, together
 from .watch import use
 
 
@@ -37,6 +37,8 @@ def test_nothing_leaks(stack: Stack):
     """2,000 requests without a leak of processes, threads, files, sockets, /tmp or memory."""
     app = stack.container("app")
     send(stack, 200)
+    # The threads of the executor that lasts: a process starts the second when both have work.
+    together(stack, ["/threads/executors"] * 100)
     before = use(app)
     send(stack, 2000)
 

@@ -71,13 +71,15 @@ def test_records(stack: Stack, size: int):
         assert entry["level"] == "INFO"
 
 
-def test_burst(stack: Stack):
-    """Log records of 9 KB from several processes and threads at once."""
-    token, lines = uuid4().hex, 100
-    found, streams = written(stack, f"/output/burst?token={token}&lines={lines}", times=1)
+@pytest.mark.parametrize(("size", "lines"), [(9_000, 100), (90_000, 10)])
+def test_burst(stack: Stack, size: int, lines: int):
+    """Log records of 9 KB and 90 KB from several processes and threads at once."""
+    token = uuid4().hex
+    path = f"/output/burst?token={token}&lines={lines}&size={size}"
+    found, streams = written(stack, path, times=1)
     assert found == [{"exit": 0}]
     expected = {
-        f"{token} {writer} {number:03} ".ljust(9000, "x")
+        f"{token} {writer} {number:03} ".ljust(size, "x")
         for writer in "abcdef"
         for number in range(lines)
     }

@@ -1,5 +1,6 @@
 """Logs as JSON lines on standard output, each with the id of the request it belongs to."""
 
+import errno
 import io
 import logging
 import logging.config
@@ -38,6 +39,19 @@ class LineHandler(logging.StreamHandler[TextIO]):
     # Windows has no such locks, and runs one process.
     if sys.platform != "win32":
 
+        @staticmethod
+        def lock_pipe(file: int) -> None:
+            """Wait for the lock; raise OSError on a system that locks no pipes."""
+            while True:
+                try:
+                    return fcntl.lockf(file, fcntl.LOCK_EX)
+                except OSError as error:
+                    # Linux suspects a deadlock if a thread of the writing process waits for a
+                    # file that this process has locked, as mod_wsgi's do. The writer goes on.
+                    if error.errno != errno.EDEADLK:
+                        raise
+                    time.sleep(0.001)
+
         def emit(self, record: logging.LogRecord) -> None:
             """Write the record's line while no other process writes one."""
             try:
@@ -45,7 +59,7 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 self.stream.flush()  # what print() has begun
                 try:
                     file = self.stream.fileno()
-                    fcntl.lockf(file, fcntl.LOCK_EX)
+                    self.lock_pipe(file)
                 except OSError:  # a stream in memory, or a system that locks no pipes
                     return super().emit(record)
                 try:

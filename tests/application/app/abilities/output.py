@@ -25,21 +25,30 @@ TEXTS = [
     "",
 ]
 PARTS = ["é" * 10] * 20
-# Four processes, forked after the logs are configured, as some servers' workers are.
+# Four processes, forked after the logs are configured, as some servers' workers are. A thread of
+# each waits for a file that another has locked, which the kernel takes for a deadlock.
 BURST = """
-import logging, os, sys
+import fcntl, logging, os, sys, tempfile, threading, time
 from probed import logs
 
+def lock_a_file():
+    while True:
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        time.sleep(0.001)
+        fcntl.lockf(file, fcntl.LOCK_UN)
+
 logs.configure("INFO")
-token, lines = sys.argv[1], int(sys.argv[2])
+token, lines, size = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+file = tempfile.TemporaryFile()
 print("ready", file=sys.stderr)
 forked = []
 for writer in "abcd":
     if process := os.fork():
         forked.append(process)
         continue
+    threading.Thread(target=lock_a_file, daemon=True).start()
     for number in range(lines):
-        logging.info("%s", f"{token} {writer} {number:03} ".ljust(9000, "x"))
+        logging.info("%s", f"{token} {writer} {number:03} ".ljust(size, "x"))
     os._exit(0)
 os._exit(any(os.waitpid(process, 0)[1] for process in forked))  # without printing at exit
 """
@@ -93,14 +102,14 @@ def exception() -> dict[str, object]:
 
 @blueprint.get("/burst")
 def burst() -> dict[str, object]:
-    """Log ``?lines=`` records of 9 KB from each of five processes, two threads in this one."""
-    token, lines = request.args["token"], int(request.args["lines"])
-    program = [str(shutil.which("python")), "-c", BURST, token, str(lines)]
+    """Log ``?lines=`` records of ``?size=`` from each of five processes, two threads in this one."""
+    token, lines, size = request.args["token"], request.args["lines"], int(request.args["size"])
+    program = [str(shutil.which("python")), "-c", BURST, token, lines, str(size)]
     logger = current_app.logger
 
     def log(writer: str) -> None:
-        for number in range(lines):
-            logger.info("%s", f"{token} {writer} {number:03} ".ljust(9000, "x"))
+        for number in range(int(lines)):
+            logger.info("%s", f"{token} {writer} {number:03} ".ljust(size, "x"))
 
     with subprocess.Popen(program, stderr=subprocess.PIPE, text=True) as others:
         next(line for line in others.stderr if line == "ready\n")
