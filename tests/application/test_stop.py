@@ -41,6 +41,7 @@ def test_stop(restored: Stack):
 def test_stop_under_load(restored: Stack):
     """Requests of all kinds when the service stops."""
     paths = [path for path in dict.fromkeys(MIXED) if not path.startswith("/failures/")]
+    paths.append("/threads/hold")
     whole, other = set(), []
     stopped = threading.Event()
     url = restored.url
@@ -58,7 +59,7 @@ def test_stop_under_load(restored: Stack):
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         clients = [pool.submit(send, 2 * number) for number in range(AT_A_TIME)]
         try:
-            wait_until(lambda: whole == set(paths), timeout=20, told=lambda: str(other))
+            wait_until(lambda: whole == set(paths), timeout=60, told=lambda: str(other))
             assert not other
             restored.compose("stop app")
         finally:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import greenlet
-from gevent import Greenlet, Timeout, getcurrent, kill
+from gevent import Greenlet, Timeout, get_hub, getcurrent
 from gunicorn.glogging import Logger
 from gunicorn.http import message
 from gunicorn.workers.ggevent import GeventWorker
@@ -56,7 +56,12 @@ class Worker(GeventWorker):
         if not self.alive:
             for connection, (timeout, since) in list(self.waiting.items()):
                 if time.monotonic() - since > 0.5:  # else its request may be on the way
-                    kill(connection, timeout)
+                    get_hub().loop.run_callback(self.end_wait, connection, timeout)
+
+    def end_wait(self, connection: Greenlet, timeout: Timeout) -> None:
+        """Let a connection time out, unless its next request has arrived by now."""
+        if connection in self.waiting:
+            connection.throw(timeout)
 
 
 # Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
