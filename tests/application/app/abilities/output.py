@@ -102,7 +102,7 @@ def exception() -> dict[str, object]:
 
 @blueprint.get("/burst")
 def burst() -> dict[str, object]:
-    """Log ``?lines=`` records of ``?size=`` from each of five processes, two threads in this one."""
+    """Log ``?lines=`` of ``?size=`` bytes from each of five processes, two threads in this one."""
     token, lines, size = request.args["token"], request.args["lines"], int(request.args["size"])
     program = [str(shutil.which("python")), "-c", BURST, token, lines, str(size)]
     logger = current_app.logger
