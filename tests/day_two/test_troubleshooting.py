@@ -17,7 +17,7 @@ SETTINGS = {
     "TRUSTED_HOSTS": HOST,
     "REQUEST_TIMEOUT": "2",
     "MAX_CONTENT_LENGTH": "4194304",
-    "PROXY_TMP": "4M",
+    "PROXY_TMP_SIZE": "4M",
 }
 VIEWS = """
 

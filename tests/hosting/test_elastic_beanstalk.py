@@ -119,7 +119,7 @@ def settings(bundle: Path) -> dict[str, dict[str, str]]:
         (".ebextensions/service.config", ":process:default", ":proces:default"),
         (".ebextensions/service.config", "RollingWithAdditionalBatch", "RollingWithBatch"),
         (".ebextensions/service.config", '"200"', "200"),
-        ("docker/.ebextensions/hops.config", '"1"', "1"),
+        ("docker/.ebextensions/proxies.config", '"1"', "1"),
         ("python/.ebextensions/python.config", "content", "contents"),
         ("python/.ebextensions/python.config", "files", "file"),
     ],

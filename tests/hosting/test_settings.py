@@ -25,7 +25,7 @@ PAIRED = (
     "azure/main.bicep",
     "cloud-run/service.yaml",
     "elastic-beanstalk/docker/compose.yaml",
-    "elastic-beanstalk/docker/.ebextensions/hops.config",
+    "elastic-beanstalk/docker/.ebextensions/proxies.config",
     "kubernetes/base/settings.env",
     "kubernetes/base/deployment.yaml",
     "swarm/stack.yaml",
@@ -42,7 +42,7 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def trust(text: str) -> dict[str, str]:
     """Return the settings of trust in a file, however it writes them."""
-    setting = r"""\b(FORWARDED_\w+_HOPS|TRUST_REQUEST_ID)\b\W+(?:value\W+)?(\d|on|off)\b"""
+    setting = r"""\b(PROXY_FIX_X_\w+|TRUST_REQUEST_ID)\b\W+(?:value\W+)?(\d|on|off)\b"""
     return dict(re.findall(setting, text))
 
 
@@ -50,10 +50,10 @@ def trust(text: str) -> dict[str, str]:
 def test_the_application_alone_believes_what_the_platform_sets(deploy: Path, name: str):
     """Each setting is there: the image's own values are for the sidecar."""
     assert trust((deploy / name).read_text(encoding="utf-8")) == {
-        "FORWARDED_FOR_HOPS": str(ALONE[name]),
-        "FORWARDED_PROTO_HOPS": "1",
-        "FORWARDED_HOST_HOPS": "0",
-        "FORWARDED_PREFIX_HOPS": "0",
+        "PROXY_FIX_X_FOR": str(ALONE[name]),
+        "PROXY_FIX_X_PROTO": "1",
+        "PROXY_FIX_X_HOST": "0",
+        "PROXY_FIX_X_PREFIX": "0",
         "TRUST_REQUEST_ID": "off",
     }
 
@@ -72,7 +72,7 @@ def test_no_platform_has_files_that_this_test_does_not_know(deploy: Path):
         for path in deploy.rglob("*")
         if path.is_file()
         and path.suffix != ".md"
-        and re.search(r"TRUSTED_PROXIES|_HOPS|GRACEFUL", path.read_text(encoding="utf-8"))
+        and re.search(r"TRUSTED_PROXY_COUNT|PROXY_FIX|GRACEFUL", path.read_text(encoding="utf-8"))
     }
     assert found <= known
 

@@ -18,7 +18,7 @@ services:
   app:
     environment:
       FLASK_DEBUG: ${FLASK_DEBUG:-0}
-      FORWARDED_FOR_HOPS: ${FORWARDED_FOR_HOPS:-1}
+      PROXY_FIX_X_FOR: ${PROXY_FIX_X_FOR:-1}
 """
 SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 SCHEMES = ["light", "dark"]
@@ -140,9 +140,9 @@ def test_in_development_it_shows_what_the_application_sees(
 @some_looks
 def test_a_wrong_setting_is_seen(debugged: Stack, page: Page, tmp_path: Path):
     with pytest.MonkeyPatch.context() as environ:
-        environ.setenv("FORWARDED_FOR_HOPS", "2")
+        environ.setenv("PROXY_FIX_X_FOR", "2")
         restart(debugged)
     look(page, debugged, tmp_path / "page.png")
     doubt = page.locator("dd.doubt")
     assert doubt.is_visible()
-    assert "set FORWARDED_FOR_HOPS to 1" in doubt.inner_text()
+    assert "set PROXY_FIX_X_FOR to 1" in doubt.inner_text()

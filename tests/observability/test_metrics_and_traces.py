@@ -129,7 +129,7 @@ def test_whose_trace_it_is_is_not_the_clients_to_say(
     stack: Stack, proxies: str, ids: str, believed: bool, monkeypatch: pytest.MonkeyPatch
 ):
     """But that of a proxy in front, if there is one, and if it is trusted for ids."""
-    monkeypatch.setenv("TRUSTED_PROXIES", proxies)
+    monkeypatch.setenv("TRUSTED_PROXY_COUNT", proxies)
     monkeypatch.setenv("TRUST_REQUEST_ID", ids)
     stack.compose("up --wait --no-build --no-deps proxy")
     trace = uuid4().hex

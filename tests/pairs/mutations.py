@@ -143,7 +143,7 @@ MUTATIONS = [
         "super().__init__(file, -1)",
     ),
     Mutation(
-        "application/forms", "waitress-apache", "compose.yaml", "APP_TMP:-256M", "APP_TMP:-64M"
+        "application/forms", "waitress-apache", "compose.yaml", "APP_TMP_SIZE:-256M", "APP_TMP_SIZE:-64M"
     ),
     Mutation(
         "application/forms",
@@ -310,7 +310,7 @@ MUTATIONS = [
         "forwarding",
         "gunicorn-nginx",
         "src/probed/boundary.py",
-        'x_for=settings["FORWARDED_FOR_HOPS"]',
+        'x_for=settings["PROXY_FIX_X_FOR"]',
         "x_for=0",
     ),
     Mutation("forwarding", "gunicorn-nginx", NGINX, 'proxy_set_header Forwarded "";'),
@@ -401,10 +401,10 @@ MUTATIONS = [
     ),
     Mutation("limits", "gunicorn-apache", HTTPD, " responsefieldsize=65536"),
     # Load balancers in front
-    Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXIES}}$", "{1}$"),
+    Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXY_COUNT}}$", "{1}$"),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d{1,5})?", r"\]?"),
     Mutation("load_balancer", "gunicorn-apache", HTTPD, "RemoteIPHeader X-Forwarded-For"),
-    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*+){${TRUSTED_PROXIES}}$", ",$"),
+    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*+){${TRUSTED_PROXY_COUNT}}$", ",$"),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "${NGINX_TRUSTED_NETWORKS}"),
     Mutation(
         "load_balancer",

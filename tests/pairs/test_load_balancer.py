@@ -17,7 +17,7 @@ CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind two proxies that each add an address: a balancer, and one in front of it."""
     networks = f"192.0.2.0/24 2001:db8::/32 {gateway(stack)}/32"
-    with configured(stack, TRUSTED_PROXIES="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"):
+    with configured(stack, TRUSTED_PROXY_COUNT="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"):
         yield stack
 
 

@@ -111,7 +111,7 @@ BODIES = {
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind a load balancer, whose word for the client's address is taken."""
-    with configured(stack, TRUSTED_PROXIES="1"):
+    with configured(stack, TRUSTED_PROXY_COUNT="1"):
         yield stack
 
 

@@ -16,7 +16,7 @@ CLIENT = "X-Forwarded-For: 203.0.113.9"
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind one proxy, which names the prefix; it need not set request ids."""
-    with configured(stack, TRUSTED_PROXIES="1", TRUST_FORWARDED_PREFIX="on"):
+    with configured(stack, TRUSTED_PROXY_COUNT="1", TRUST_FORWARDED_PREFIX="on"):
         yield stack
 
 
@@ -26,7 +26,7 @@ def prefixed(stack: Stack) -> Iterator[Stack]:
     with configured(
         stack,
         URL_PREFIX="/some/blog",
-        TRUSTED_PROXIES="1",
+        TRUSTED_PROXY_COUNT="1",
         TRUSTED_NETWORKS="192.0.2.0/24 2001:db8::/32",
         TRUST_FORWARDED_PREFIX="on",
         TRUST_REQUEST_ID="on",

@@ -226,7 +226,7 @@ def test_many_threads(restored: Stack, monkeypatch: pytest.MonkeyPatch):
         ("MAX_CONTENT_LENGTH=ten", "MAX_CONTENT_LENGTH must be a whole number"),
         ("WEB_THREADS=0", "WEB_THREADS must be a whole number, 1 or more"),
         ("WEB_THREADS=500", "limit of 512 processes and threads. Raise APP_PIDS."),
-        ("MAX_CONTENT_LENGTH=500000000", "Raise APP_TMP."),
+        ("MAX_CONTENT_LENGTH=500000000", "Raise APP_TMP_SIZE."),
     ],
 )
 def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):
@@ -235,7 +235,7 @@ def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setti
 
 def test_a_proxy_whose_tmp_holds_no_upload_says_so_and_exits(stack: Stack):
     size = 128 * 1024 * 1024
-    told = f"MAX_CONTENT_LENGTH is {size + 1}, but /tmp has {size} bytes: raise PROXY_TMP"
+    told = f"MAX_CONTENT_LENGTH is {size + 1}, but /tmp has {size} bytes: raise PROXY_TMP_SIZE"
     assert_refused(stack, "proxy", f"MAX_CONTENT_LENGTH={size + 1}", told)
 
 

@@ -28,7 +28,7 @@ DIFFERENT = {
     "test_methods__to_status_endpoint": "405 != 418",
     # The proxies read a body in chunks whole: httpbin gets its length, and need not refuse it.
     "test_post_chunked": "200 != 501",
-    # The header is a client's own: without TRUSTED_PROXIES nobody is believed.
+    # The header is a client's own: without TRUSTED_PROXY_COUNT nobody is believed.
     "test_x_forwarded_proto": "built-in method startswith",
 }
 

@@ -86,7 +86,7 @@ def check_limits(found: Mapping[str, str], tmp_bytes: int, cgroup: Path = CGROUP
     if 2 * int(found["MAX_CONTENT_LENGTH"]) > tmp_bytes:
         raise SystemExit(
             f"An upload of MAX_CONTENT_LENGTH, {found['MAX_CONTENT_LENGTH']} bytes, may need twice "
-            f"that in /tmp, which holds {tmp_bytes} bytes. Raise APP_TMP."
+            f"that in /tmp, which holds {tmp_bytes} bytes. Raise APP_TMP_SIZE."
         )
 
 

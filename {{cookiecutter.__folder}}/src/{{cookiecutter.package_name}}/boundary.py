@@ -32,10 +32,10 @@ class Boundary:
 
     def __init__(self, app: WSGIApplication, settings: Mapping[str, Any]) -> None:
         self.app = app
-        self.hops = {
-            FORWARDED + name: hops
+        self.trusted = {
+            FORWARDED + name: count
             for name in ("FOR", "PROTO", "HOST", "PREFIX")
-            if (hops := settings[f"FORWARDED_{name}_HOPS"])
+            if (count := settings[f"PROXY_FIX_X_{name}"])
         }
         self.removed = UNUSED if settings["TRUST_REQUEST_ID"] else UNUSED | IDS
         hosts = settings["TRUSTED_HOSTS"]
@@ -43,11 +43,11 @@ class Boundary:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         for name in [name for name in environ if name.startswith(FORWARDED)]:
-            if name not in self.hops:
+            if name not in self.trusted:
                 del environ[name]
             elif "," in environ[name]:
                 values = environ[name].split(",")
-                environ[name] = ",".join(values[-self.hops[name] :]).strip()
+                environ[name] = ",".join(values[-self.trusted[name] :]).strip()
         for name in self.removed:
             environ.pop(name, None)
 
@@ -93,11 +93,11 @@ def init_app(app: Flask) -> None:
     # The port stays 0: the proxy knows its own port only, which need not be the published one.
     proxy_fix = ProxyFix(
         app.wsgi_app,
-        x_for=settings["FORWARDED_FOR_HOPS"],
-        x_proto=settings["FORWARDED_PROTO_HOPS"],
-        x_host=settings["FORWARDED_HOST_HOPS"],
+        x_for=settings["PROXY_FIX_X_FOR"],
+        x_proto=settings["PROXY_FIX_X_PROTO"],
+        x_host=settings["PROXY_FIX_X_HOST"],
         x_port=0,
-        x_prefix=settings["FORWARDED_PREFIX_HOPS"],
+        x_prefix=settings["PROXY_FIX_X_PREFIX"],
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
     # One function: Flask spends a microsecond on each that it calls.

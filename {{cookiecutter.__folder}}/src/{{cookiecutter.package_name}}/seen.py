@@ -41,7 +41,7 @@ def facts() -> list[Fact]:
 
 def _told(name: str, value: str, about: str) -> Fact:
     """Return a fact that proxies tell in a header, compared with how many of them are trusted."""
-    header, setting = f"X-Forwarded-{about}", f"FORWARDED_{about.upper()}_HOPS"
+    header, setting = f"X-Forwarded-{about}", f"PROXY_FIX_X_{about.upper()}"
     trusted = current_app.config[setting]
     if not trusted:
         return Fact(name, value, f"{header} is not believed: {setting} is 0")
@@ -50,7 +50,7 @@ def _told(name: str, value: str, about: str) -> Fact:
     doubt = ""
     if found < trusted:
         doubt = (
-            "Fewer values than trusted hops, so none is believed. Ask through "
+            "Fewer values than trusted proxies, so none is believed. Ask through "
             f"{current_app.config['BEHIND']}, or set {setting} to {found}."
         )
-    return Fact(name, value, f"{header}: {text or 'none'}; trusted hops: {trusted}", doubt)
+    return Fact(name, value, f"{header}: {text or 'none'}; trusted proxies: {trusted}", doubt)

@@ -49,8 +49,8 @@ def test_by_default_no_forwarded_header_is_trusted(seen):
 
 
 def test_one_trusted_proxy_sets_the_facts(seen):
-    hops = {f"FORWARDED_{name}_HOPS": "1" for name in ("FOR", "PROTO", "HOST", "PREFIX")}
-    assert seen(hops | {"TRUST_REQUEST_ID": "on"}, FORGED) == {
+    trusted = {f"PROXY_FIX_X_{name}": "1" for name in ("FOR", "PROTO", "HOST", "PREFIX")}
+    assert seen(trusted | {"TRUST_REQUEST_ID": "on"}, FORGED) == {
         "address": "6.6.6.6",
         "root": "https://evil.example/evil/",
         "headers": {
@@ -65,11 +65,11 @@ def test_one_trusted_proxy_sets_the_facts(seen):
 # Two proxies added the last two addresses.
 @pytest.mark.parametrize("forged", ["", "6.6.6.6, ", '"6.6.6.6, ', '"6.6.6.6", ', ",,"])
 @pytest.mark.parametrize(
-    ("hops", "address"), [("0", "127.0.0.1"), ("1", "198.51.100.7"), ("2", "203.0.113.9")]
+    ("trusted", "address"), [("0", "127.0.0.1"), ("1", "198.51.100.7"), ("2", "203.0.113.9")]
 )
-def test_client_address_after_so_many_proxies(seen, hops, address, forged):
+def test_client_address_after_so_many_proxies(seen, trusted, address, forged):
     headers = {"X-Forwarded-For": f"{forged}203.0.113.9, 198.51.100.7"}
-    found = seen({"FORWARDED_FOR_HOPS": hops}, headers)
+    found = seen({"PROXY_FIX_X_FOR": trusted}, headers)
     assert found["address"] == address
     # The same for a library that reads the header itself.
     assert found["headers"].get("X-Forwarded-For", address).startswith(address)
@@ -104,7 +104,7 @@ def test_an_ipv4_address_is_written_as_one(seen, peer, address):
     ],
 )
 def test_links_and_redirects_have_the_prefix(make_app, prefix, believed):
-    app = make_app(FORWARDED_PREFIX_HOPS="1")
+    app = make_app(PROXY_FIX_X_PREFIX="1")
     app.add_url_rule("/home", "home", lambda: redirect(url_for("health.live")))
     app.add_url_rule("/link", "link", lambda: url_for("static", filename="style.css"))
     client = app.test_client()

@@ -42,7 +42,7 @@ def test_a_file_without_a_key_stops_the_start(make_app, tmp_path, content, told)
         # What Docker makes where a file to mount is missing.
         ({"SECRET_KEY": "", "SECRET_KEY_FILE": "/"}, "Is a directory"),
         ({"MAX_CONTENT_LENGTH": "10M"}, "MAX_CONTENT_LENGTH must be a whole number"),
-        ({"FORWARDED_FOR_HOPS": "-1"}, "FORWARDED_FOR_HOPS must be a whole number"),
+        ({"PROXY_FIX_X_FOR": "-1"}, "PROXY_FIX_X_FOR must be a whole number"),
         ({"TRUST_REQUEST_ID": "yes"}, "TRUST_REQUEST_ID must be on or off"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL must be one of"),
     ],
@@ -64,7 +64,7 @@ def test_only_trusted_hosts_are_served(make_app):
 @pytest.mark.parametrize("host", ["10.0.0.1:8000", ""])
 @pytest.mark.parametrize("trusted", ["good.example", ".good.example"])
 def test_health_is_served_whatever_the_host(make_app, trusted, host):
-    settings = {"TRUSTED_HOSTS": trusted, "FORWARDED_HOST_HOPS": "1"}
+    settings = {"TRUSTED_HOSTS": trusted, "PROXY_FIX_X_HOST": "1"}
     headers = {"Host": host, "X-Forwarded-Host": host}
     response = make_app(**settings).test_client().get("/health/ready", headers=headers)
     assert response.status_code == 200

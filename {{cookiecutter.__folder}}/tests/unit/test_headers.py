@@ -42,7 +42,7 @@ def test_a_views_own_value_wins(make_app):
     [("", "max-age=31536000"), ("60", "max-age=60"), ("0", None)],
 )
 def test_browsers_keep_to_https(make_app, max_age, value):
-    client = make_app(FORWARDED_PROTO_HOPS="1", HSTS_MAX_AGE=max_age).test_client()
+    client = make_app(PROXY_FIX_X_PROTO="1", HSTS_MAX_AGE=max_age).test_client()
     for scheme, expected in (("https", value), ("http", None)):
         headers = client.get("/health/live", headers={"X-Forwarded-Proto": scheme}).headers
         assert headers.get("Strict-Transport-Security") == expected

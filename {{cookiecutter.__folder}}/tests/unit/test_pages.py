@@ -25,10 +25,10 @@ def test_front_page_gives_nothing_away(client):
 
 # As in the image.
 TRUSTING = {
-    "FORWARDED_FOR_HOPS": "1",
-    "FORWARDED_PROTO_HOPS": "1",
-    "FORWARDED_HOST_HOPS": "1",
-    "FORWARDED_PREFIX_HOPS": "1",
+    "PROXY_FIX_X_FOR": "1",
+    "PROXY_FIX_X_PROTO": "1",
+    "PROXY_FIX_X_HOST": "1",
+    "PROXY_FIX_X_PREFIX": "1",
     "TRUST_REQUEST_ID": "on",
 }
 
@@ -56,7 +56,7 @@ PROXY = {
 def test_front_page_shows_in_development_what_the_proxy_says(debugged):
     page = debugged(**PROXY, X_Request_ID="abc123")
     assert "Proxy 127.0.0.1 " in page
-    assert "Client address 198.51.100.7 X-Forwarded-For: 198.51.100.7; trusted hops: 1 " in page
+    assert "Client address 198.51.100.7 X-Forwarded-For: 198.51.100.7; trusted proxies: 1 " in page
     assert "Scheme https " in page
     assert "Host good.example " in page
     assert "Request id abc123 from X-Request-ID" in page
@@ -65,14 +65,14 @@ def test_front_page_shows_in_development_what_the_proxy_says(debugged):
 
 def test_front_page_doubts_a_missing_proxy(debugged):
     page = debugged()
-    assert "Client address 127.0.0.1 X-Forwarded-For: none; trusted hops: 1 Check: " in page
-    assert "set FORWARDED_FOR_HOPS to 0" in page
+    assert "Client address 127.0.0.1 X-Forwarded-For: none; trusted proxies: 1 Check: " in page
+    assert "set PROXY_FIX_X_FOR to 0" in page
     assert page.count("Check: ") == 3
 
 
 def test_front_page_tells_what_is_not_believed(debugged):
     page = debugged({}, **PROXY)
-    assert "X-Forwarded-For is not believed: FORWARDED_FOR_HOPS is 0" in page
+    assert "X-Forwarded-For is not believed: PROXY_FIX_X_FOR is 0" in page
     assert "Check: " not in page
 
 

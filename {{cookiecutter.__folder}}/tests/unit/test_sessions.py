@@ -9,7 +9,7 @@ def visit(make_app):
     """Ask for a session; return the attributes of its cookie."""
 
     def visit(config=None, **headers):
-        app = make_app(FORWARDED_PROTO_HOPS="1", FORWARDED_PREFIX_HOPS="1")
+        app = make_app(PROXY_FIX_X_PROTO="1", PROXY_FIX_X_PREFIX="1")
         app.config.update(config or {})
 
         @app.get("/visit")

@@ -52,7 +52,7 @@ def test_limits_that_fit(tmp_path):
     ("environ", "line"),
     [
         ({"WEB_CONCURRENCY": "2", "WEB_THREADS": "225"}, "is 450.*limit of 512 .*APP_PIDS"),
-        ({"MAX_CONTENT_LENGTH": "10485761"}, "10485761 bytes, may need twice.*APP_TMP"),
+        ({"MAX_CONTENT_LENGTH": "10485761"}, "10485761 bytes, may need twice.*APP_TMP_SIZE"),
     ],
 )
 def test_limits_that_do_not_fit(tmp_path, environ, line):

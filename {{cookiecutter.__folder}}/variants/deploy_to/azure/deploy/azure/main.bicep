@@ -115,7 +115,7 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'UPSTREAM', value: '127.0.0.1:8000' }
         // App Service's front end adds the client's address to X-Forwarded-For, with a port that the
         // proxy takes off, and says https. With Front Door or a gateway before it, it is one more.
-        { name: 'TRUSTED_PROXIES', value: '1' }
+        { name: 'TRUSTED_PROXY_COUNT', value: '1' }
         { name: 'APP_PORT', value: '8000' }
         { name: 'WEB_THREADS', value: '8' }
         { name: 'TRUSTED_HOSTS', value: trustedHosts }
@@ -161,7 +161,7 @@ resource proxy 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
     // Each value is the name of an app setting.
     environmentVariables: [
       { name: 'UPSTREAM', value: 'UPSTREAM' }
-      { name: 'TRUSTED_PROXIES', value: 'TRUSTED_PROXIES' }
+      { name: 'TRUSTED_PROXY_COUNT', value: 'TRUSTED_PROXY_COUNT' }
       { name: 'REQUEST_TIMEOUT', value: 'REQUEST_TIMEOUT' }
       { name: 'GRACEFUL_TIMEOUT', value: 'GRACEFUL_TIMEOUT' }
       { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }

@@ -19,13 +19,13 @@ os.environ |= {
     # others with commas between.
     "TRUSTED_HOSTS": PROJECT.name,
     # It adds the address that it saw to X-Forwarded-For; those before are the client's own.
-    "FORWARDED_FOR_HOPS": "1",
+    "PROXY_FIX_X_FOR": "1",
     # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: check where a
     # redirect leads at first.
-    "FORWARDED_PROTO_HOPS": "1",
+    "PROXY_FIX_X_PROTO": "1",
     # It sets none of these: they would be the client's own.
-    "FORWARDED_HOST_HOPS": "0",
-    "FORWARDED_PREFIX_HOPS": "0",
+    "PROXY_FIX_X_HOST": "0",
+    "PROXY_FIX_X_PREFIX": "0",
     "TRUST_REQUEST_ID": "off",
     # For the project's own server: the machine's many processors are shared with other accounts.
     "WEB_CONCURRENCY": "2",
