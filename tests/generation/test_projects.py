@@ -32,9 +32,9 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
         name = path.relative_to(FOLDER).as_posix()
         name = name.replace("{{cookiecutter.package_name}}", "my_flask_service")
         # Only where a platform asks for it: Cookiecutter leaves out what has no name.
-        if "{{cookiecutter.__stop_gently}}" in name and project.target == "none":
+        if "{{cookiecutter.__graceful_stop}}" in name and project.target == "none":
             continue
-        name = name.replace("{{cookiecutter.__stop_gently}}", "stop-gently")
+        name = name.replace("{{cookiecutter.__graceful_stop}}", "graceful-stop")
         if name.startswith("variants/"):
             _, question, answer, name = name.split("/", 3)
             if chosen[question] not in (answer, "all"):
@@ -177,13 +177,13 @@ def test_images_heed_sigterm_where_a_platform_sends_nothing_else(server, target,
     needed = set()
     for image, entry in entries.items():
         stage = dockerfile.split(f" AS {image}\n")[1].split("\nFROM ")[0]
-        gently = f'["bash", "/usr/local/bin/stop-gently", "{entry["stop_signal"]}", '
+        wrapped = f'["bash", "/usr/local/bin/graceful-stop", "{entry["stop_signal"]}", '
         if image in told and entry["stop_signal"] != "SIGTERM":
-            assert f"\nENTRYPOINT {gently}" in stage
+            assert f"\nENTRYPOINT {wrapped}" in stage
             needed.add(image)
         else:
-            assert "gently" not in stage
-    assert (project / "proxy/usr/local/bin/stop-gently").exists() == bool(needed)
+            assert "graceful-stop" not in stage
+    assert (project / "proxy/usr/local/bin/graceful-stop").exists() == bool(needed)
 
 
 def test_base_images_are_pinned_and_can_be_replaced(project: Project):

@@ -1,13 +1,13 @@
-"""The pages that people see."""
+"""The pages for people."""
 
 from flask import Blueprint, current_app, render_template
 
-from . import seen
+from . import diagnostics
 
 blueprint = Blueprint("pages", __name__)
 
 
 @blueprint.get("/")
 def index() -> str:
-    """Show the front page; where Flask debugs, in development, with what is seen here."""
-    return render_template("index.html", facts=seen.facts() if current_app.debug else [])
+    """Show the front page, with diagnostics in debug mode."""
+    return render_template("index.html", facts=diagnostics.facts() if current_app.debug else [])

@@ -63,7 +63,7 @@ def test_front_page_shows_in_development_what_the_proxy_says(debugged):
     assert "Check" not in page
 
 
-def test_front_page_doubts_a_missing_proxy(debugged):
+def test_front_page_warns_of_a_missing_proxy(debugged):
     page = debugged()
     assert "Client address 127.0.0.1 X-Forwarded-For: none; trusted proxies: 1 Check: " in page
     assert "set PROXY_FIX_X_FOR to 0" in page
@@ -72,7 +72,7 @@ def test_front_page_doubts_a_missing_proxy(debugged):
 
 def test_front_page_tells_what_is_not_believed(debugged):
     page = debugged({}, **PROXY)
-    assert "X-Forwarded-For is not believed: PROXY_FIX_X_FOR is 0" in page
+    assert "X-Forwarded-For is ignored: PROXY_FIX_X_FOR is 0" in page
     assert "Check: " not in page
 
 
