@@ -1,7 +1,7 @@
-"""A container's first process, which runs the server and reaps orphans.
+"""The container's first process: it runs the server and reaps orphans.
 
-The kernel makes it the parent of each process that lost its own, such as the background process of
-a view's subprocess. Ended and not waited for, each counts against the limit of processes for ever.
+The kernel makes it the parent of processes whose parent has ended, such as background processes of
+a view's subprocess. Until they are reaped, they count towards the limit of processes.
 """
 
 import os
@@ -15,12 +15,12 @@ FORWARDED = [
 
 
 def run(command: list[str]) -> int:
-    """Run a command until it ends, and return its exit status. Signals go on to it.
+    """Run a command, forward signals to it, and return its exit status.
 
-    Raises SystemExit with a clear line when it cannot be started.
+    Raises SystemExit with the reason if it cannot be started.
     """
     forwarded = {signal.Signals[name] for name in FORWARDED}
-    # Blocked, and taken one by one below: none is missed, and none ends this process.
+    # Blocked here and received below, so that none is missed and none ends this process.
     awaited = forwarded | {signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
     try:
@@ -31,7 +31,7 @@ def run(command: list[str]) -> int:
     while True:
         number = signal.sigwait(awaited)
         if number in forwarded:
-            # From a terminal, the command has got these two itself.
+            # A terminal sends these two to the command as well.
             if not (os.isatty(0) and number in (signal.SIGINT, signal.SIGQUIT)):
                 os.kill(server, number)
                 sent.add(number)
@@ -39,12 +39,12 @@ def run(command: list[str]) -> int:
         for pid, status in iter(ended, (0, 0)):
             if pid == server:
                 code = os.waitstatus_to_exitcode(status)
-                # A command that does not handle a signal yet ends by it: as it was told to.
+                # A command without a handler ends by a forwarded signal: that is a normal stop.
                 return 0 if -code in sent else 128 - code if code < 0 else code
 
 
 def ended() -> tuple[int, int]:
-    """Return the id and the status of a child that ended, which is gone then; (0, 0) for none."""
+    """Reap one child: return its id and status, or (0, 0) if none has ended."""
     try:
         return os.waitpid(-1, os.WNOHANG)
     except ChildProcessError:

@@ -1,6 +1,6 @@
-"""Start the server: fill in the settings that were left out, check them, run the command.
+"""Start the server: complete the settings, check them and run the command.
 
-The command replaces this process, or runs under init.py where this is a container's first process.
+The command replaces this process. If this is a container's first process, init.py runs it.
 """
 
 import math
@@ -12,8 +12,7 @@ from pathlib import Path
 
 import init
 
-# Seconds for the timeouts, bytes for the length. WEB_CONCURRENCY is missing here: it depends on the
-# machine.
+# Timeouts in seconds, the length in bytes. WEB_CONCURRENCY depends on the machine.
 DEFAULTS = {
     "PORT": "8000",
     "WEB_THREADS": "4",
@@ -24,15 +23,15 @@ DEFAULTS = {
     "LOG_LEVEL": "info",
 }
 CGROUP = Path("/sys/fs/cgroup")
-# Processes and threads of a container beside its WEB_THREADS: the server's own, and some for views
-# and the health check.
+# Processes and threads of a container in addition to its WEB_THREADS: those of the server, of views
+# and of the health check.
 OTHER_PIDS = 64
 
 
 def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str]:
-    """Return the servers' settings, as text, from ``environ`` and the defaults.
+    """Return the server's settings, as text, from ``environ`` and the defaults.
 
-    Raises SystemExit with a clear line when a number is none.
+    Raises SystemExit with the reason if one is not a number.
     """
     found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
     # At least two: the threads of one process compete for the GIL, and one process can serve while
@@ -43,7 +42,7 @@ def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str
         value = found[name]
         if not (value.isascii() and value.isdigit() and int(value) >= least):
             raise SystemExit(f"{name} must be a whole number, {least} or more; it is {value!r}.")
-    # One socket for IPv6 and IPv4 alike, where the kernel has IPv6; as it stands in an address.
+    # One socket for IPv6 and IPv4 if the kernel supports IPv6, with the brackets of a URL.
     found["LISTEN_ADDRESS"] = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"
     return found
 
@@ -51,8 +50,8 @@ def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str
 def cpus(cgroup: Path) -> int:
     """Return how many CPUs this container may use: its quota, rounded up, at least 1.
 
-    Python's own os.process_cpu_count() knows nothing of quotas, so a container with half a CPU on a
-    large machine would start dozens of workers. The files are those of cgroup v2, then v1.
+    Python's os.process_cpu_count() ignores quotas, so a container with half a CPU on a large
+    machine would start dozens of workers. The files are those of cgroup v2, then v1.
     """
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     for files in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
@@ -69,7 +68,7 @@ def cpus(cgroup: Path) -> int:
 def check_limits(found: Mapping[str, str], tmp_bytes: int, cgroup: Path = CGROUP) -> None:
     """Check that the settings in ``found`` fit into this container and its /tmp of ``tmp_bytes``.
 
-    Raises SystemExit with what to change: under load, requests would fail with 502 or 500.
+    Raises SystemExit with the setting to change: requests would fail with 502 or 500 under load.
     """
     threads = int(found["WEB_CONCURRENCY"]) * int(found["WEB_THREADS"])
     for file in ("pids.max", "pids/pids.max"):
@@ -82,7 +81,7 @@ def check_limits(found: Mapping[str, str], tmp_bytes: int, cgroup: Path = CGROUP
                 f"WEB_CONCURRENCY * WEB_THREADS is {threads}. With {OTHER_PIDS} more, that exceeds "
                 f"this container's limit of {limit} processes and threads. Raise APP_PIDS."
             )
-    # Some servers keep an upload in /tmp, and Flask keeps the files of a form there, too.
+    # Some servers store an upload in /tmp, and Flask stores the files of a form there too.
     if 2 * int(found["MAX_CONTENT_LENGTH"]) > tmp_bytes:
         raise SystemExit(
             f"An upload of MAX_CONTENT_LENGTH, {found['MAX_CONTENT_LENGTH']} bytes, may need twice "

@@ -14,10 +14,10 @@ from .sessions import SessionInterface
 
 
 def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
-    """Build the application from ``environ``, by default the process's own.
+    """Build the application from ``environ``, by default the environment of the process.
 
-    Raises config.ConfigError when a setting is missing or makes no sense, so that a
-    misconfigured container stops at once instead of answering wrongly.
+    Raises config.ConfigError if a setting is missing or invalid, so that a misconfigured container
+    stops at startup instead of sending wrong responses.
     """
     settings = config.from_environment(environ)
     logs.configure(settings["LOG_LEVEL"])
@@ -27,12 +27,12 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     app.config.from_mapping(settings)
 
     app.session_interface = SessionInterface()
-    # The innermost: what it sends instead passes the others, too.
+    # Innermost, so that its error responses pass through the other middleware too.
     failures.init_app(app)
     app.wsgi_app = DrainBody(  # type: ignore[method-assign]
         app.wsgi_app, settings["MAX_CONTENT_LENGTH"]
     )
-    # The log is first, to have what the boundary refuses; the boundary is last, around the others.
+    # The log's hook runs first, so that rejected requests are logged. The boundary is outermost.
     logs.init_app(app)
     headers.init_app(app)
     boundary.init_app(app)

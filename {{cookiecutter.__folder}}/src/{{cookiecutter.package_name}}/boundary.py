@@ -1,6 +1,6 @@
-"""The boundary of trust: the application sees what trusted proxies set, and no forged copy of it.
+"""The trust boundary: forwarded headers from trusted proxies only, none that a client forged.
 
-Without settings no proxy is trusted. Those of the image trust the sidecar.
+By default no proxy is trusted. The image's settings trust the sidecar.
 """
 
 import re
@@ -13,10 +13,10 @@ from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 FORWARDED = "HTTP_X_FORWARDED_"
-# Other headers that libraries read as a proxy's, and Proxy, which becomes the variable HTTP_PROXY
-# (https://httpoxy.org/). Nothing here needs them.
+# Other headers that libraries take for a proxy's, and Proxy, which becomes the variable HTTP_PROXY
+# (https://httpoxy.org/). The application does not need them.
 UNUSED = frozenset({"HTTP_FORWARDED", "HTTP_X_REAL_IP", "HTTP_PROXY"})
-# Join the log lines and the traces of several services.
+# These connect the log lines and traces of several services.
 IDS = frozenset({"HTTP_X_REQUEST_ID", "HTTP_TRACEPARENT", "HTTP_TRACESTATE", "HTTP_BAGGAGE"})
 
 PREFIX = re.compile(r"(?:/[\w.~-]+){1,8}", re.ASCII)
@@ -26,8 +26,8 @@ CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 class Boundary:
     """WSGI middleware that removes forwarded headers that no trusted proxy has set.
 
-    Where trusted proxies append to a client's values, only theirs stay: some libraries read the
-    header themselves, and take the first value.
+    If trusted proxies appended to values from the client, only theirs are kept: some libraries read
+    the header themselves and use the first value.
     """
 
     def __init__(self, app: WSGIApplication, settings: Mapping[str, Any]) -> None:
@@ -55,12 +55,12 @@ class Boundary:
         if prefix and not all(PREFIX.fullmatch(path.strip()) for path in prefix.split(",")):
             del environ[FORWARDED + "PREFIX"]
 
-        # How a socket for both IPv6 and IPv4 shows the address of an IPv4 client.
+        # A dual-stack socket shows an IPv4 client's address in this form.
         address = environ.get("REMOTE_ADDR") or ""
         if address.startswith("::ffff:") and "." in address:
             environ["REMOTE_ADDR"] = address.removeprefix("::ffff:")
 
-        # Health checks of platforms use an address as the host, which is not in TRUSTED_HOSTS.
+        # Platforms send health checks with an address as the host, which is not in TRUSTED_HOSTS.
         if self.host and environ.get("PATH_INFO", "").startswith("/health/"):
             environ["HTTP_HOST"] = self.host
             environ.pop(FORWARDED + "HOST", None)
@@ -69,16 +69,15 @@ class Boundary:
 
 
 def refuse() -> None:
-    """Refuse what no view should see.
+    """Reject a request that no view should handle.
 
-    Respond with 400 to a header that has a control character; some servers accept them (RFC 9110,
-    5.5). Respond with 413 to a long body whether or not the view reads it, which Flask leaves to
-    the view.
+    The response is 400 if a header contains a control character, which some servers accept (RFC
+    9110, 5.5), and 413 if the body is too long. Flask checks the length only if the view reads it.
     """
     environ = request.environ
     text = "".join([environ[name] for name in environ if name.startswith("HTTP_")])
     text += environ.get("CONTENT_TYPE", "")
-    # The first check is quick; tabs and some letters beyond ASCII do not pass it either.
+    # The first check is fast, but also fails for tabs and some characters that are not ASCII.
     if not text.isprintable() and CONTROL_CHARACTERS.search(text):
         raise BadRequest("A request header contains a control character.")
     if environ.get("CONTENT_LENGTH"):
@@ -90,7 +89,7 @@ def refuse() -> None:
 def init_app(app: Flask) -> None:
     """Take the client's address, the scheme, the host and the prefix from trusted proxies."""
     settings = app.config
-    # The port stays 0: the proxy knows its own port only, which need not be the published one.
+    # x_port is 0, because the proxy knows only its own port, not the published one.
     proxy_fix = ProxyFix(
         app.wsgi_app,
         x_for=settings["PROXY_FIX_X_FOR"],
@@ -100,5 +99,5 @@ def init_app(app: Flask) -> None:
         x_prefix=settings["PROXY_FIX_X_PREFIX"],
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
-    # One function: Flask spends a microsecond on each that it calls.
+    # One function for both checks, because Flask needs a microsecond to call each hook.
     app.before_request(refuse)

@@ -1,21 +1,21 @@
-"""The application's settings, read from the environment; .env.example explains each."""
+"""The application's settings from the environment. .env.example explains them."""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-MAKE_A_KEY = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+MAKE_A_KEY = "Create one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class ConfigError(RuntimeError):
-    """A setting is missing or makes no sense; the message says which and what would be right."""
+    """A setting is missing or invalid. The message names it and says what is valid."""
 
 
 def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
-    """Return Flask's configuration as ``environ`` describes it.
+    """Return Flask's configuration from the variables in ``environ``.
 
-    An empty value counts as not set. Sizes are in bytes. Raises ConfigError.
+    An empty value means that the variable is not set. Sizes are in bytes. Raises ConfigError.
     """
     key, *former_keys = _secret_keys(environ)
     return {
@@ -36,13 +36,13 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _secret_keys(environ: Mapping[str, str]) -> list[str]:
-    """Return the key that signs, then former ones, whose signatures are still accepted."""
+    """Return the signing key, then former keys, whose signatures are still accepted."""
     file = environ.get("SECRET_KEY_FILE", "")
     if key := environ.get("SECRET_KEY", ""):
         return [key, *_words(environ, "SECRET_KEY_FALLBACKS")]
     if not file:
         raise ConfigError(
-            "No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that holds one. "
+            "No secret key: set SECRET_KEY, or SECRET_KEY_FILE to a file that contains one. "
             + MAKE_A_KEY
         )
     try:
@@ -51,7 +51,7 @@ def _secret_keys(environ: Mapping[str, str]) -> list[str]:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ConfigError(
             f"SECRET_KEY_FILE names {file}, which cannot be read ({reason}). "
-            "It must be a text file, readable for this process."
+            "It must be a text file that this process can read."
         ) from error
     keys = [line.strip() for line in lines if line.strip()]
     if not keys:

@@ -25,7 +25,7 @@ def facts() -> list[Fact]:
             request.environ.get("SERVER_SOFTWARE") or "not named",
             f"the image runs {config['SERVED_BY']}",
         ),
-        Fact("Proxy", peer, f"the peer that connects to the server; it should be {config['BEHIND']}"),
+        Fact("Proxy", peer, f"the peer of the connection; it should be {config['BEHIND']}"),
         _forwarded("Client address", request.remote_addr or "unknown", "For"),
         _forwarded("Scheme", request.scheme, "Proto"),
         _forwarded("Host", request.host, "Host"),

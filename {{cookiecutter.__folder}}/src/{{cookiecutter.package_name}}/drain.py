@@ -1,4 +1,4 @@
-"""Read every request body to its end before responding, and files by their own methods."""
+"""Read request bodies to the end before responding, and files through their own methods."""
 
 from collections.abc import Callable, Iterable
 from typing import IO, Any
@@ -9,9 +9,9 @@ from werkzeug.wsgi import FileWrapper, LimitedStream, get_input_stream
 
 
 class LimitedBody(LimitedStream):
-    """A body that is refused with 413 once as much was read as may be, and there is more.
+    """A request body that raises 413 if more follows when the limit has been read.
 
-    Flask by itself reads no further, and takes what it has for the whole of a chunked body.
+    Flask would stop reading at the limit and treat a longer chunked body as complete.
     """
 
     def readinto(self, b: bytearray) -> int | None:  # type: ignore[override]
@@ -22,23 +22,23 @@ class LimitedBody(LimitedStream):
 
 
 class FileReader(FileWrapper):
-    """A file that a view sends, read by its own methods.
+    """A file that a view sends, read through its own methods.
 
-    Servers' own wrappers send the file below it: the wrong part where the view has read some, the
-    packed bytes of a gzip file. Some read by lines, of any length.
+    Servers' wrappers send the underlying file instead: the wrong part if the view has read some of
+    it, the compressed bytes of a gzip file. Some read line by line, whatever a line's length.
     """
 
     def __init__(self, file: IO[bytes], _: int = 0) -> None:
-        # Larger pieces than Werkzeug's of 8 KB, which take some servers three times as long.
+        # Larger parts than Werkzeug's 8 KB, with which some servers take three times as long.
         super().__init__(file, 64 * 1024)
 
 
 class DrainBody:
-    """WSGI middleware that leaves nothing of a request's body unread.
+    """WSGI middleware that reads the rest of a request's body before the response starts.
 
-    A view may answer without looking at the body, an error handler surely does. Some servers then
-    close the connection on what the proxy is still sending, and the client sees 502 instead of the
-    answer. The proxy has limited the body and read it whole, so that the rest is here already.
+    Views may respond without reading the body, and error handlers do. Some servers then close the
+    connection while the proxy is still sending, and the client gets 502 instead of the response.
+    This does not wait: the proxy has limited the size of the body and received it completely.
     """
 
     def __init__(self, app: WSGIApplication, limit: int) -> None:
@@ -47,7 +47,7 @@ class DrainBody:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         body = get_input_stream(environ)
-        # A copy: a server may compare the response with the wrapper in its own.
+        # A copy: a server may compare the response with the file wrapper in its own environ.
         environ = environ | {
             "wsgi.input": LimitedBody(body, self.limit, is_max=True),
             "wsgi.input_terminated": True,
@@ -59,7 +59,7 @@ class DrainBody:
                 while body.read(64 * 1024):
                     pass
             except ClientDisconnected:
-                pass  # nobody is left to answer
+                pass  # nobody receives the response
             return start_response(*arguments)
 
         return self.app(environ, drain_and_start)

@@ -1,4 +1,4 @@
-"""The same response to an exception of any kind, raised anywhere, on every server."""
+"""The same response to exceptions on every server, whatever their type and origin."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 class Failures:
     """WSGI middleware that handles the exceptions that Flask leaves to the server.
 
-    These are what a generator or a teardown function raises, and what is no Exception: servers
-    differ in what they log and send, and SystemExit in a view ends the worker process of some.
+    These are exceptions of generators and teardown functions, and those that are not subclasses of
+    Exception. Servers differ in what they log and send, and on some of them SystemExit in a view
+    ends the worker process.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -27,23 +28,23 @@ class Failures:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self.app.debug or self.app.testing:
-            # For the debugger, or the test.
+            # The debugger or the test handles them.
             return self.wsgi_app(environ, start_response)
         started: list[Any] = []
 
         def start(*arguments: Any) -> Callable[[bytes], object]:
-            # Held back: until the body's first part is here, a failure can still become a 500.
+            # Wait for the first part of the body: until then, a failure can still become a 500.
             started[:] = arguments
             return lambda data: start_response(*started)(data)
 
         body: Iterable[bytes] = ()
         try:
             body = self.wsgi_app(environ, start)
-            # Others are files, which a server sends by itself.
+            # Other bodies are files, which the server may send in its own way.
             if guarded := isinstance(body, ClosingIterator):
-                # An empty part sends nothing yet (PEP 3333).
+                # An empty part does not start the response (PEP 3333).
                 first = next(filter(None, body), None)
-                length = announced(environ, *started)
+                length = content_length(environ, *started)
                 if length and first is None:
                     raise ValueError(f"Content-Length is {length}, but there is no body")
         except BaseException:
@@ -56,8 +57,8 @@ class Failures:
         return Parts(environ, body, first, length)
 
 
-def announced(environ: WSGIEnvironment, status: str, headers: list[Any], *_: Any) -> int:
-    """Return how many bytes of body a response announces, 0 where it has none or does not say."""
+def content_length(environ: WSGIEnvironment, status: str, headers: list[Any], *_: Any) -> int:
+    """Return a response's Content-Length, or 0 if it has no body or no such header."""
     if environ["REQUEST_METHOD"] == "HEAD" or status.startswith("304"):
         return 0
     for name, value in headers:
@@ -67,10 +68,10 @@ def announced(environ: WSGIEnvironment, status: str, headers: list[Any], *_: Any
 
 
 class Parts:
-    """A body whose failure is logged, and cuts the response off.
+    """A response body. If it fails, the failure is logged and the response is cut off.
 
-    A body that is shorter than announced is a failure: some servers would keep the connection, on
-    which the proxy waits for the rest until it gives up.
+    A body that is shorter than its Content-Length is a failure. Some servers would keep the
+    connection open, and the proxy would wait for the rest until it times out.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Parts:
         raise ResponseFailed
 
     def close(self) -> None:
-        """Close the body; what that raises changes nothing for the client."""
+        """Close the body. Log exceptions: they do not change the response."""
         try:
             if hasattr(self.body, "close"):
                 self.body.close()
@@ -120,7 +121,7 @@ class Parts:
 
 
 def log(environ: WSGIEnvironment) -> None:
-    """Log the exception that is being handled, with its request's id, as Flask logs others."""
+    """Log the current exception with the request id, in the format of Flask."""
     logger.exception(
         "Exception on %s [%s]",
         environ.get("PATH_INFO"),
@@ -130,5 +131,5 @@ def log(environ: WSGIEnvironment) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Handle what Flask leaves to the server."""
+    """Handle the exceptions that Flask leaves to the server."""
     app.wsgi_app = Failures(app)  # type: ignore[method-assign]

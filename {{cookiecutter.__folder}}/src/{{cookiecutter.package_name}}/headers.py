@@ -6,10 +6,10 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Response
 
-# Change them here for all views. A view that sets one itself keeps its own value.
+# Change them here for all views. If a view sets one of them, its value is kept.
 DEFAULTS = {
-    # Everything comes from this service, and no script or style is inline. Without frame-ancestors,
-    # which would override a view's own X-Frame-Options.
+    # Pages load only from this service, without inline scripts and styles. There is no
+    # frame-ancestors, because it would override an X-Frame-Options that a view sets.
     "Content-Security-Policy": (
         "default-src 'self'; base-uri 'none'; form-action 'self'; object-src 'none'"
     ),
@@ -22,9 +22,9 @@ DEFAULTS = {
 
 
 class DefaultHeaders:
-    """WSGI middleware that adds the headers that a response lacks.
+    """WSGI middleware that adds the default headers that a response does not have.
 
-    In an after_request function, this takes ten times as long.
+    An after_request function would take ten times as long.
     """
 
     def __init__(self, app: WSGIApplication, hsts_max_age: int) -> None:
@@ -50,7 +50,7 @@ class DefaultHeaders:
 
 
 def send_streams_at_once(response: Response) -> Response:
-    """Tell proxies not to buffer what a generator makes. Files may wait in their buffers."""
+    """Tell proxies not to buffer generated streams. They may buffer files."""
     if response.is_streamed and not response.direct_passthrough:
         response.headers.setdefault("X-Accel-Buffering", "no")
     return response

@@ -7,17 +7,17 @@ blueprint = Blueprint("health", __name__, url_prefix="/health")
 
 @blueprint.get("/live")
 def live() -> dict[str, str]:
-    """Say that the process answers.
+    """Respond if the process can handle requests.
 
-    It touches nothing else: a database that is slow is no reason to restart every replica.
+    It must not depend on anything else: a slow database is no reason to restart every replica.
     """
     return {"status": "ok"}
 
 
 @blueprint.get("/ready")
 def ready() -> dict[str, str]:
-    """Say whether requests can be served.
+    """Respond if the application can serve requests.
 
-    Ask here what the application depends on, and answer 503 when that is away.
+    Check here what the application depends on, and return 503 if it is unavailable.
     """
     return {"status": "ok"}

@@ -1,4 +1,4 @@
-"""Logs as JSON lines on standard output, each with the id of the request it belongs to."""
+"""Logs as JSON lines on standard output, each with its request id."""
 
 import errno
 import io
@@ -16,51 +16,51 @@ from flask import Flask, Response, g, has_request_context, request
 if sys.platform != "win32":
     import fcntl
 
-# What a trusted proxy gives; anything else is replaced, so that nobody can write log lines.
+# A valid request id from a trusted proxy. Others are replaced, so that nobody can forge log lines.
 REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
 
-# What stands for itself in a path (RFC 3986, 3.3).
+# Characters that need no escape in a path (RFC 3986, 3.3).
 PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 access_log = logging.getLogger(f"{__package__}.access")
 
 
 class ResponseFailed(Exception):
-    """Ends a response that has begun; the reason is in the log already."""
+    """Cuts off a response that has started. The reason has already been logged."""
 
 
 class LineHandler(logging.StreamHandler[TextIO]):
-    """Write each record in a line of its own.
+    """Write each record as one whole line.
 
-    The processes of a container write to one pipe, which mixes lines of more than 4 KB. The lock is
-    the pipe's own and belongs to a process; the threads of one have the handler's lock.
+    All processes of a container write to one pipe, which can mix lines longer than 4 KB. A lock on
+    the pipe keeps the processes apart; the handler's own lock does so for threads.
     """
 
-    # Windows has no such locks, and runs one process.
+    # Windows has no such locks, but only one process.
     if sys.platform != "win32":
 
         @staticmethod
         def lock_pipe(file: int) -> None:
-            """Wait for the lock; raise OSError on a system that locks no pipes."""
+            """Wait for the lock. Raises OSError on systems that cannot lock pipes."""
             while True:
                 try:
                     return fcntl.lockf(file, fcntl.LOCK_EX)
                 except OSError as error:
-                    # Linux suspects a deadlock if a thread of the writing process waits for a
-                    # file that this process has locked, as mod_wsgi's do. The writer goes on.
+                    # Linux reports a deadlock if a thread of the process that has the lock waits
+                    # for another file that this process has locked. It is none.
                     if error.errno != errno.EDEADLK:
                         raise
                     time.sleep(0.001)
 
         def emit(self, record: logging.LogRecord) -> None:
-            """Write the record's line while no other process writes one."""
+            """Write the record's line while no other process does."""
             try:
                 line = memoryview(f"{self.format(record)}{self.terminator}".encode())
-                self.stream.flush()  # what print() has begun
+                self.stream.flush()  # text that print() has buffered
                 try:
                     file = self.stream.fileno()
                     self.lock_pipe(file)
-                except OSError:  # a stream in memory, or a system that locks no pipes
+                except OSError:  # a stream in memory, or a system that cannot lock pipes
                     return super().emit(record)
                 try:
                     while line:  # a signal may end a write early
@@ -73,18 +73,18 @@ class LineHandler(logging.StreamHandler[TextIO]):
 
 
 class RequestIdFilter(logging.Filter):
-    """Add ``request_id`` to every record that has none, empty outside a request."""
+    """Add ``request_id`` to records without it. It is empty outside a request."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if not hasattr(record, "request_id"):
             record.request_id = getattr(g, "request_id", "") if has_request_context() else ""
-        # Not a server's line about a failure that is logged already; some have it as text alone.
+        # Drop servers' records of a failure that was logged here. Some contain it only as text.
         failure = str(record.exc_info[1:2] if record.exc_info else record.msg)
         return ResponseFailed.__name__ not in failure
 
 
 def dict_config(level: str) -> dict[str, Any]:
-    """Return the configuration for logging.config.dictConfig(), which servers take too."""
+    """Return the configuration for logging.config.dictConfig(). Servers use it too."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -105,15 +105,15 @@ def dict_config(level: str) -> dict[str, Any]:
                 "filters": ["request_id"],
             }
         },
-        # Servers bring handlers for their own loggers; without them all reaches the root.
+        # The root's handler is the only one. Servers would add others for their own loggers.
         "loggers": {},
         "root": {"level": level, "handlers": ["stdout"]},
     }
 
 
 def configure(level: str) -> None:
-    """Send every logger of this process to standard output, from ``level`` up."""
-    # Each line in one write, or those of other threads and processes come between its parts.
+    """Write the records of all loggers to standard output, from ``level`` up."""
+    # Write printed lines in one piece, so that lines of other threads do not get between.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, write_through=False)
@@ -121,14 +121,14 @@ def configure(level: str) -> None:
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id; where ACCESS_LOG is on, log each response, alike on every server."""
+    """Give each request an id. With ACCESS_LOG, log each response."""
 
     @app.before_request
     def start() -> None:
         environ = request.environ
         given = environ.get("HTTP_X_REQUEST_ID", "")
         g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        # For what fails once the context is gone.
+        # For failures after the end of the request context.
         environ["request_id"] = g.request_id
         g.started = time.perf_counter()
 
@@ -137,8 +137,8 @@ def init_app(app: Flask) -> None:
 
 
 def log_response(response: Response) -> Response:
-    """Log a response as the sidecar does, and the route too, which only the application knows."""
-    # Health checks come every few seconds, for ever: they would drown the rest.
+    """Log a response like the sidecar, with the route, which only the application knows."""
+    # Health checks come every few seconds and would hide the other lines.
     level = logging.DEBUG if request.blueprint == "health" else logging.INFO
     # Both may be missing (PEP 3333).
     path = request.environ.get("SCRIPT_NAME", "") + request.environ.get("PATH_INFO", "")
@@ -157,7 +157,7 @@ def log_response(response: Response) -> Response:
             "uri": uri,
             "route": request.url_rule and request.url_rule.rule,
             "status": response.status_code,
-            # Not known of a stream.
+            # None for a stream.
             "bytes": response.content_length,
             "seconds": round(time.perf_counter() - g.started, 4),
         },

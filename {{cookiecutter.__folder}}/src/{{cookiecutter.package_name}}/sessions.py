@@ -1,22 +1,22 @@
-"""The session's cookie."""
+"""The session cookie."""
 
 from flask import Flask, Request, Response, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface, SessionMixin
 
 
 class SessionInterface(SecureCookieSessionInterface):
-    """Flask's own, whose cookie stays with this service and with HTTPS.
+    """Flask's sessions, with a cookie limited to this service's prefix and, over HTTPS, to HTTPS.
 
-    Most requests have no session. They skip what Flask would prepare for one, which takes a tenth
-    of a small response's time.
+    Requests without a session skip the preparation of one, which takes a tenth of the time of a
+    small response.
     """
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Say whether the cookie gets the Secure attribute: where it was set over HTTPS, always."""
+        """Return whether the cookie gets the Secure attribute: always over HTTPS."""
         return app.config["SESSION_COOKIE_SECURE"] or request.is_secure
 
     def get_cookie_path(self, app: Flask) -> str:
-        """Return the path that the cookie is for: the service's prefix, if it has one."""
+        """Return the cookie's path: the service's prefix, if there is one."""
         path: str = app.config["SESSION_COOKIE_PATH"] or request.script_root
         return path or super().get_cookie_path(app)
 
@@ -27,6 +27,6 @@ class SessionInterface(SecureCookieSessionInterface):
         return super().open_session(app, request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Set or delete the cookie, as the session asks for."""
+        """Set or delete the cookie if the session was used."""
         if session or session.accessed or session.modified:
             super().save_session(app, session, response)

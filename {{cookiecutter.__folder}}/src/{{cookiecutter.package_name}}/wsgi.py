@@ -1,4 +1,4 @@
-"""What a WSGI server loads: ``app``, built once in each process."""
+"""The WSGI application ``app``, which the server imports once in each process."""
 
 import os
 import signal

@@ -1,6 +1,6 @@
-"""Ask the running pair, through the proxy's published port.
+"""Send requests to the running pair through the published port of the proxy.
 
-docker compose up --build --wait, then: pytest tests/smoke. BASE_URL says where, if not here:
+Start it with "docker compose up --build --wait". BASE_URL is its URL, if it is not this one:
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 BASE_URL = os.environ.get("BASE_URL", "http://127.0.0.1:8080")
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     status: int
     headers: Message
     body: bytes
@@ -21,17 +21,17 @@ class Answer(NamedTuple):
 
 def get(path, **headers):
     try:
-        answer = urlopen(Request(BASE_URL + path, headers=headers), timeout=10)
+        response = urlopen(Request(BASE_URL + path, headers=headers), timeout=10)
     except HTTPError as error:
-        answer = error
-    with answer:
-        return Answer(answer.status, answer.headers, answer.read())
+        response = error
+    with response:
+        return Response(response.status, response.headers, response.read())
 
 
 def test_front_page():
-    answer = get("/")
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    response = get("/")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
 
 
 def test_health():
@@ -40,21 +40,21 @@ def test_health():
 
 
 def test_static_file_comes_from_the_proxy_compressed():
-    answer = get("/static/style.css", **{"Accept-Encoding": "gzip"})
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert answer.headers["Cache-Control"] == "no-cache"
+    response = get("/static/style.css", **{"Accept-Encoding": "gzip"})
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Cache-Control"] == "no-cache"
     again = get("/static/style.css", **{"If-None-Match": get("/static/style.css").headers["ETag"]})
     assert again.status == 304
 
 
-def test_every_answer_has_a_request_id():
+def test_every_response_has_a_request_id():
     for path in ("/", "/static/style.css", "/nothing-here"):
         assert get(path).headers["X-Request-ID"]
 
 
 def test_unknown_path_shows_no_traceback():
-    answer = get("/nothing-here")
-    assert answer.status == 404
-    assert b"Traceback" not in answer.body
+    response = get("/nothing-here")
+    assert response.status == 404
+    assert b"Traceback" not in response.body

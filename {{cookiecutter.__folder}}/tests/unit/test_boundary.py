@@ -1,4 +1,4 @@
-"""Which headers of a request the application trusts, and which it refuses."""
+"""Which request headers the application trusts, and which it rejects."""
 
 import json
 
@@ -25,7 +25,7 @@ FORGED = {
 
 @pytest.fixture
 def seen(make_app):
-    """What a view sees of a request, with some settings."""
+    """What a view receives of a request, with the given settings."""
 
     def seen(settings=None, headers=None, **environ):
         app = make_app(**settings or {})
@@ -48,7 +48,7 @@ def test_by_default_no_forwarded_header_is_trusted(seen):
     assert seen(headers=FORGED) == expected
 
 
-def test_one_trusted_proxy_sets_the_facts(seen):
+def test_one_trusted_proxy_sets_the_values(seen):
     trusted = {f"PROXY_FIX_X_{name}": "1" for name in ("FOR", "PROTO", "HOST", "PREFIX")}
     assert seen(trusted | {"TRUST_REQUEST_ID": "on"}, FORGED) == {
         "address": "6.6.6.6",
@@ -67,7 +67,7 @@ def test_one_trusted_proxy_sets_the_facts(seen):
 @pytest.mark.parametrize(
     ("trusted", "address"), [("0", "127.0.0.1"), ("1", "198.51.100.7"), ("2", "203.0.113.9")]
 )
-def test_client_address_after_so_many_proxies(seen, trusted, address, forged):
+def test_client_address_by_number_of_proxies(seen, trusted, address, forged):
     headers = {"X-Forwarded-For": f"{forged}203.0.113.9, 198.51.100.7"}
     found = seen({"PROXY_FIX_X_FOR": trusted}, headers)
     assert found["address"] == address
@@ -89,7 +89,7 @@ def test_an_ipv4_address_is_written_as_one(seen, peer, address):
 
 
 @pytest.mark.parametrize(
-    ("prefix", "believed"),
+    ("prefix", "trusted"),
     [
         ("/blog", "/blog"),
         ("/a/b-c/d.e/f_g~", "/a/b-c/d.e/f_g~"),
@@ -103,14 +103,14 @@ def test_an_ipv4_address_is_written_as_one(seen, peer, address):
         ("https://evil.example", ""),
     ],
 )
-def test_links_and_redirects_have_the_prefix(make_app, prefix, believed):
+def test_links_and_redirects_have_the_prefix(make_app, prefix, trusted):
     app = make_app(PROXY_FIX_X_PREFIX="1")
     app.add_url_rule("/home", "home", lambda: redirect(url_for("health.live")))
     app.add_url_rule("/link", "link", lambda: url_for("static", filename="style.css"))
     client = app.test_client()
     headers = {"X-Forwarded-Prefix": prefix}
-    assert client.get("/home", headers=headers).headers["Location"] == f"{believed}/health/live"
-    assert client.get("/link", headers=headers).text == f"{believed}/static/style.css"
+    assert client.get("/home", headers=headers).headers["Location"] == f"{trusted}/health/live"
+    assert client.get("/link", headers=headers).text == f"{trusted}/static/style.css"
 
 
 @pytest.mark.parametrize("character", ["\x00", "\x01", "\n", "\x1f", "\x7f"])

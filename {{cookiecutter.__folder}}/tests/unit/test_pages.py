@@ -4,10 +4,10 @@ import pytest
 
 
 def test_front_page_names_the_project(client):
-    answer = client.get("/")
-    assert answer.status_code == 200
+    response = client.get("/")
+    assert response.status_code == 200
     assert client.application.config["PROJECT_NAME"]
-    assert b"<h1>" in answer.data
+    assert b"<h1>" in response.data
 
 
 def test_front_page_has_nothing_inline(client):
@@ -15,12 +15,12 @@ def test_front_page_has_nothing_inline(client):
     assert not re.search(r"<(style|script)|\s(style|on\w+)=", page)
 
 
-def test_front_page_gives_nothing_away(client):
-    answer = client.get("/")
+def test_front_page_shows_no_internals(client):
+    response = client.get("/")
     for name in ("SERVED_BY", "BEHIND"):
-        assert client.application.config[name] not in answer.text
+        assert client.application.config[name] not in response.text
     for word in ("127.0.0.1", "X-Forwarded", "trusted"):
-        assert word not in answer.text
+        assert word not in response.text
 
 
 # As in the image.
@@ -35,15 +35,15 @@ TRUSTING = {
 
 @pytest.fixture
 def debugged(make_app, monkeypatch):
-    """The text of the front page, as a proxy in development would get it."""
+    """Get the text of the front page in debug mode."""
     monkeypatch.setenv("FLASK_DEBUG", "1")
 
-    def ask(settings=TRUSTING, **headers):
+    def get_page(settings=TRUSTING, **headers):
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         page = make_app(**settings).test_client().get("/", headers=headers).text
         return re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", page))
 
-    return ask
+    return get_page
 
 
 PROXY = {
@@ -53,7 +53,7 @@ PROXY = {
 }
 
 
-def test_front_page_shows_in_development_what_the_proxy_says(debugged):
+def test_front_page_shows_the_proxys_values_in_debug_mode(debugged):
     page = debugged(**PROXY, X_Request_ID="abc123")
     assert "Proxy 127.0.0.1 " in page
     assert "Client address 198.51.100.7 X-Forwarded-For: 198.51.100.7; trusted proxies: 1 " in page
@@ -70,21 +70,21 @@ def test_front_page_warns_of_a_missing_proxy(debugged):
     assert page.count("Check: ") == 3
 
 
-def test_front_page_tells_what_is_not_believed(debugged):
+def test_front_page_shows_which_headers_are_ignored(debugged):
     page = debugged({}, **PROXY)
     assert "X-Forwarded-For is ignored: PROXY_FIX_X_FOR is 0" in page
     assert "Check: " not in page
 
 
-def test_front_page_escapes_what_it_shows(debugged):
+def test_front_page_escapes_its_values(debugged):
     assert "&lt;script&gt;" in debugged(X_Forwarded_For="<script>")
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
 def test_health(client, path):
-    answer = client.get(path)
-    assert answer.status_code == 200
-    assert answer.json == {"status": "ok"}
+    response = client.get(path)
+    assert response.status_code == 200
+    assert response.json == {"status": "ok"}
 
 
 def test_unknown_path_is_404(client):

@@ -1,4 +1,4 @@
-"""The session's cookie stays with HTTPS, and with this service."""
+"""The session cookie is limited to HTTPS and to this service."""
 
 import pytest
 from flask import session
@@ -6,7 +6,7 @@ from flask import session
 
 @pytest.fixture
 def visit(make_app):
-    """Ask for a session; return the attributes of its cookie."""
+    """Start a session and return the attributes of its cookie."""
 
     def visit(config=None, **headers):
         app = make_app(PROXY_FIX_X_PROTO="1", PROXY_FIX_X_PREFIX="1")

@@ -1,22 +1,22 @@
 """eventlet: one process, a greenlet for each request. https://eventlet.readthedocs.io/
 
-Legacy: upstream discourages new use and plans eventlet's retirement; move to gevent.
+Legacy: upstream discourages new use and plans to retire eventlet. Move to gevent.
 """
-# ruff: noqa: E402 (the order of the imports is the point)
+# ruff: noqa: E402 (the order of the imports matters)
 
 import logging
 import warnings
 
-# The log is for the service: that eventlet is legacy stands in the README, and of the locks that it
-# finds too late one always remains, which the threading module keeps for itself.
+# Two messages at each start: that eventlet is legacy, as the README says, and that it cannot patch
+# a lock, which belongs to the threading module.
 warnings.filterwarnings("ignore", r"\s*Eventlet is deprecated")
 logging.disable()
 
 import eventlet
 
-# A process that a view starts by spawn or forkserver imports this file again, and stays as it is.
+# Processes that views start by spawn or forkserver import this file again and are not patched.
 if __name__ == "__main__":
-    eventlet.monkey_patch()  # before anything else is imported, or it keeps the blocking parts
+    eventlet.monkey_patch()  # before other imports, which would keep blocking functions
 logging.disable(logging.NOTSET)
 
 import asyncio
@@ -44,12 +44,13 @@ from werkzeug.wsgi import ClosingIterator
 
 
 def main() -> None:
-    """Serve until a signal says to stop, then finish the requests in flight."""
-    # Nothing is there to finish yet; by itself a container's first process would ignore it.
+    """Serve until a stop signal, then finish in-flight requests."""
+    # While the application loads, no request is in flight. Without a handler, a container's first
+    # process would ignore SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     greenlet.settrace(keep_event_loop)
     BaseProcess.start = refuse  # type: ignore[method-assign]
-    # eventlet uses copies of the module, whose exceptions a view would not catch:
+    # eventlet uses copies of this module, with exceptions that a view would not catch:
     # https://github.com/eventlet/eventlet/issues/624
     green = eventlet.green.subprocess
     names = ("SubprocessError", "CalledProcessError", "TimeoutExpired")
@@ -57,13 +58,13 @@ def main() -> None:
         copy.update((name, getattr(subprocess, name)) for name in names)
     app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
-    # The size of a header and their number, above what the proxy lets through and adds. Neither has
-    # a setting: https://github.com/eventlet/eventlet/issues/749 and, about http.client, which reads
-    # them, https://github.com/python/cpython/issues/131724
+    # The size and number of headers, higher than the proxy's limits. There are no settings:
+    # https://github.com/eventlet/eventlet/issues/749 and, for http.client, which reads them,
+    # https://github.com/python/cpython/issues/131724
     eventlet.wsgi.MAX_HEADER_LINE = 32_768
     http.client._MAXHEADERS = 200
 
-    # A signal handler cannot wake eventlet's hub, but a readable pipe can: Python writes to it.
+    # A signal handler cannot wake eventlet's hub. A pipe can, to which Python writes on a signal.
     wakeup, signalled = os.pipe()
     os.set_blocking(signalled, False)
     signal.set_wakeup_fd(signalled)
@@ -72,7 +73,7 @@ def main() -> None:
     server = eventlet.getcurrent()
 
     def stop_when_signalled() -> None:
-        """Wait for a signal, then end the server's loop, which lets running requests finish."""
+        """Wait for a signal, then end the server's loop, which finishes in-flight requests."""
         trampoline(wakeup, read=True)
         eventlet.spawn_after(int(os.environ["GRACEFUL_TIMEOUT"]), os._exit, 0)
         eventlet.kill(server, SystemExit)
@@ -82,39 +83,39 @@ def main() -> None:
         listen(),
         within_length(app),
         protocol=Protocol,
-        # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+        # Longer than the proxy keeps idle connections, so that it does not send on a closing one.
         keepalive=75,
         socket_timeout=75,
-        # Let bodies without a length end where their last chunk does.
+        # Bodies without a length end with their last chunk.
         environ={"wsgi.input_terminated": True},
-        # Send every part of a streamed answer at once.
+        # Send every part of a stream at once.
         minimum_chunk_size=1,
-        # The proxy's own limit comes first.
+        # Higher than the proxy's limit.
         url_length_limit=32_768,
         # The proxy or, with ACCESS_LOG, the application logs requests.
-        # A client must not see a traceback.
+        # Do not send tracebacks to clients.
         log_output=False,
         debug=False,
     )
 
 
 def listen() -> socket.socket:
-    """Return the socket that the server listens at."""
+    """Return the listening socket."""
     if path := os.environ.get("UNIX_SOCKET"):
         listener = eventlet.listen(path, socket.AF_UNIX, backlog=1024)
-        Path(path).chmod(0o666)  # whoever reaches its folder may connect
+        Path(path).chmod(0o666)  # its folder's permissions control access
         return listener
     address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
     family = socket.AF_INET6 if address[0] == "::" else socket.AF_INET
     return eventlet.listen(address, family, backlog=1024)
 
 
-# Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
+# The event loop, its current task and its hooks, by greenlet that waits while its loop runs.
 loops: dict[greenlet.greenlet, tuple] = {}
 
 
 def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.greenlet]) -> None:
-    """Let each greenlet have an event loop of its own: asyncio knows one for each thread.
+    """Give each greenlet its own event loop, because asyncio supports only one per thread.
 
     https://github.com/pallets/flask/issues/5881
     """
@@ -135,7 +136,7 @@ def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.green
 
 
 def refuse(_process: BaseProcess) -> NoReturn:
-    """Say at once what would otherwise hang, with all requests of this process.
+    """Raise an error instead of blocking all requests of this process.
 
     https://github.com/eventlet/eventlet/issues/147
     """
@@ -143,16 +144,16 @@ def refuse(_process: BaseProcess) -> NoReturn:
 
 
 class HeaderLines:
-    """The lines of a request's headers, none with a lone CR (RFC 9112, 2.2).
+    """Reads the header lines of a request, and rejects those with a lone CR (RFC 9112, 2.2).
 
-    Python's parser would read two headers where there is one.
+    Python's parser would split such a header into two.
     """
 
     def __init__(self, file: BufferedReader) -> None:
         self.file = file
 
     def readline(self, size: int = -1) -> bytes:
-        """Read a line; eventlet responds to this exception with 400."""
+        """Read a line. eventlet responds with 400 to this exception."""
         line = self.file.readline(size)
         if b"\r" in line.removesuffix(b"\n").removesuffix(b"\r"):
             raise HeaderLineTooLong
@@ -160,7 +161,7 @@ class HeaderLines:
 
 
 class Protocol(HttpProtocol):
-    """eventlet's own, with three corrections."""
+    """eventlet's protocol with three corrections."""
 
     def parse_request(self) -> bool:
         self.rfile = HeaderLines(self.rfile)
@@ -168,21 +169,21 @@ class Protocol(HttpProtocol):
 
     def get_environ(self) -> dict[str, object]:
         environ = super().get_environ()
-        # eventlet says text/plain where a request has no Content-Type.
+        # eventlet uses text/plain for requests without a Content-Type.
         if "Content-Type" not in self.headers:
             del environ["CONTENT_TYPE"]
         return environ
 
     def _read_request_line(self) -> bytes:
-        # None of a connection that was shut before: nobody could get its answer.
+        # Ignore requests on closed connections: nobody would receive the response.
         line = super()._read_request_line()
         return b"" if self.conn_state[2] == STATE_CLOSE else line
 
 
 def within_length(app: WSGIApplication) -> WSGIApplication:
-    """Return the application, which sends no more of a body than its Content-Length says.
+    """Wrap the application, so that it sends no more than the Content-Length of a body.
 
-    The proxy would read the rest as the next response, which can be another client's.
+    The proxy would read the rest as the next response, possibly for another client.
     """
 
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -1,10 +1,10 @@
 """Gunicorn with gevent: a greenlet for each request. https://gunicorn.org/reference/settings/"""
-# ruff: noqa: E402 (the order of the imports is the point)
+# ruff: noqa: E402 (the order of the imports matters)
 
 from gevent import monkey
 
-# Before anything else is imported, the application's modules below among it: they keep blocking
-# parts otherwise, and HTTPS fails (https://github.com/gevent/gevent/issues/1016).
+# Before all other imports, including the application's modules: they would keep blocking functions,
+# and HTTPS would fail (https://github.com/gevent/gevent/issues/1016).
 monkey.patch_all()
 
 import asyncio
@@ -25,23 +25,23 @@ from gunicorn.glogging import Logger
 from gunicorn.http import message
 from gunicorn.workers.ggevent import GeventWorker
 
-# Run, not imported: that would load the application in this process, from which the workers are
-# forked, and threads that it starts at import would be missing in them.
+# Run instead of imported: an import would load the application in this process, and threads that it
+# starts at import would not exist in the workers, which are forked from this process.
 package = Path(__file__).parents[1] / "src" / "{{ cookiecutter.package_name }}"
 logs = runpy.run_path(str(package / "logs.py"))
 
 
 class Worker(GeventWorker):
-    """Gunicorn's own, which at a stop would wait for idle connections as it does for busy ones."""
+    """Gunicorn's worker, but shutdown closes idle connections instead of waiting for them."""
 
     def init_process(self) -> None:
-        """Start with no connection, and serve."""
+        """Start without connections."""
         self.waiting: dict[Greenlet, tuple[Timeout, float]] = {}
         super().init_process()
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:
-        """Note each connection that waits for its next request."""
+        """Register a connection while it waits for its next request."""
         connection = getcurrent()
         with super().timeout_ctx() as timeout:
             self.waiting[connection] = timeout, time.monotonic()
@@ -51,25 +51,25 @@ class Worker(GeventWorker):
                 del self.waiting[connection]
 
     def notify(self) -> None:
-        """Show a sign of life, each second; when stopping, let idle connections time out."""
+        """Send a heartbeat each second. During shutdown, let idle connections time out."""
         super().notify()
         if not self.alive:
             for connection, (timeout, since) in list(self.waiting.items()):
-                if time.monotonic() - since > 0.5:  # else its request may be on the way
+                if time.monotonic() - since > 0.5:  # younger ones may get a request
                     get_hub().loop.run_callback(self.end_wait, connection, timeout)
 
     def end_wait(self, connection: Greenlet, timeout: Timeout) -> None:
-        """Let a connection time out, unless its next request has arrived by now."""
+        """Let a connection time out, unless its next request has just arrived."""
         if connection in self.waiting:
             connection.throw(timeout)
 
 
-# Of the greenlets that wait while their event loop runs: the loop and what belongs to it.
+# The event loop, its current task and its hooks, by greenlet that waits while its loop runs.
 loops: dict[greenlet.greenlet, tuple] = {}
 
 
 def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.greenlet]) -> None:
-    """Let each greenlet have an event loop of its own: asyncio knows one for each thread.
+    """Give each greenlet its own event loop, because asyncio supports only one per thread.
 
     https://github.com/pallets/flask/issues/5881
     """
@@ -90,7 +90,7 @@ def keep_event_loop(_event: str, switch: tuple[greenlet.greenlet, greenlet.green
 
 
 def refuse(_process: BaseProcess) -> NoReturn:
-    """Say at once what would otherwise hang, with all requests of this process.
+    """Raise an error instead of blocking all requests of this process.
 
     https://github.com/gevent/gevent/issues/936
     """
@@ -99,8 +99,8 @@ def refuse(_process: BaseProcess) -> NoReturn:
 
 greenlet.settrace(keep_event_loop)
 BaseProcess.start = refuse  # type: ignore[method-assign]
-# gevent waits for all processes. asyncio waits by os.waitpid(), which gevent patches, and not by a
-# descriptor, for which the process may be gone already.
+# gevent reaps all child processes. asyncio must wait with os.waitpid(), which gevent patches,
+# because a process may no longer exist when asyncio opens a file descriptor for it.
 asyncio.unix_events.can_use_pidfd = lambda: False  # type: ignore[attr-defined]
 
 wsgi_app = "{{ cookiecutter.package_name }}.wsgi:app"
@@ -109,39 +109,41 @@ bind = f"unix:{socket}" if socket else "{LISTEN_ADDRESS}:{PORT}".format_map(os.e
 worker_class = Worker
 workers = int(os.environ["WEB_CONCURRENCY"])
 
-# A worker whose event loop hangs for so long is replaced. Slow requests are the proxy's to end.
+# Replace a worker whose event loop is blocked for this many seconds. The proxy limits the time of
+# requests.
 timeout = int(os.environ["REQUEST_TIMEOUT"])
 graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
-# A worker is replaced after so many requests, 0 for never, or up to half more: not all at once.
+# Replace a worker after this many requests, or up to 50 % more, so that not all are replaced at the
+# same time. 0: never.
 max_requests = int(os.environ["MAX_REQUESTS"])
 max_requests_jitter = max_requests // 2
-# Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
+# Longer than the proxy keeps idle connections, so that it does not send on a closing one.
 keepalive = 75
 
-# Above what the proxy lets through and adds. The constant is the maximum of the first setting, 8190
-# by default, until https://github.com/benoitc/gunicorn/issues/3171 is fixed; 0 means no limit.
+# Higher than the proxy's limits. The constant is the maximum of the first setting, to be removed
+# when https://github.com/benoitc/gunicorn/issues/3171 is fixed.
 limit_request_line = message.MAX_REQUEST_LINE = 20_480
 limit_request_field_size = 20_480
 limit_request_fields = 128
 
-# ProxyFix alone believes headers. By default Gunicorn believes X-Forwarded-Proto, SCRIPT_NAME and
-# similar headers of any client on the loopback interface or a unix socket.
+# Only ProxyFix trusts headers. By default Gunicorn trusts X-Forwarded-Proto, SCRIPT_NAME and
+# similar headers from clients on the loopback interface or a unix socket.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 # No header is trusted, so do not check the address of the peer on each request.
 forwarded_allow_ips = "*"
 
-# Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
+# Heartbeat files in memory: writes to a disk can block, and the root file system is read-only.
 worker_tmp_dir = "/dev/shm"
-# It would want a writable home directory.
+# It would need a writable home directory.
 control_socket_disable = True
 
 
 class Log(Logger):
-    """Gunicorn's own log, without a line for each request: the proxy or the application has it."""
+    """Gunicorn's log without access lines: the proxy or the application writes them."""
 
     def access(self, *_: object) -> None:
-        """Do nothing. With a logconfig_dict, Gunicorn would make a line that goes nowhere."""
+        """Do nothing. Gunicorn would format a line that no handler writes."""
 
 
 logger_class = Log
@@ -151,5 +153,5 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Stop on SIGTERM, for which a module of the application may have set another handler."""
+    """Stop on SIGTERM, even if a module of the application has set another handler."""
     signal.signal(signal.SIGTERM, worker.handle_exit)

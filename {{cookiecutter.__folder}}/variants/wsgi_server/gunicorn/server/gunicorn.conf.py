@@ -9,8 +9,8 @@ from gunicorn.glogging import Logger
 from gunicorn.http import message
 from gunicorn.workers.base import Worker
 
-# Run, not imported: that would load the application in this process, from which the workers are
-# forked, and threads that it starts at import would be missing in them.
+# Run instead of imported: an import would load the application in this process, and threads that it
+# starts at import would not exist in the workers, which are forked from this process.
 package = Path(__file__).parents[1] / "src" / "{{ cookiecutter.package_name }}"
 logs = runpy.run_path(str(package / "logs.py"))
 
@@ -21,39 +21,40 @@ worker_class = "gthread"
 workers = int(os.environ["WEB_CONCURRENCY"])
 threads = int(os.environ["WEB_THREADS"])
 
-# A worker that shows no sign of life for so long is replaced. Slow requests are the proxy's to end.
+# Replace a worker without a heartbeat for this many seconds. The proxy limits the time of requests.
 timeout = int(os.environ["REQUEST_TIMEOUT"])
 graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
-# A worker is replaced after so many requests, 0 for never, or up to half more: not all at once.
+# Replace a worker after this many requests, or up to 50 % more, so that not all are replaced at the
+# same time. 0: never.
 max_requests = int(os.environ["MAX_REQUESTS"])
 max_requests_jitter = max_requests // 2
-# Longer than the proxy keeps a connection, so that it never writes into one that is being closed.
+# Longer than the proxy keeps idle connections, so that it does not send on a closing one.
 keepalive = 75
 
-# Above what the proxy lets through and adds. The constant is the maximum of the first setting, 8190
-# by default, until https://github.com/benoitc/gunicorn/issues/3171 is fixed; 0 means no limit.
+# Higher than the proxy's limits. The constant is the maximum of the first setting, to be removed
+# when https://github.com/benoitc/gunicorn/issues/3171 is fixed.
 limit_request_line = message.MAX_REQUEST_LINE = 20_480
 limit_request_field_size = 20_480
 limit_request_fields = 128
 
-# ProxyFix alone believes headers. By default Gunicorn believes X-Forwarded-Proto, SCRIPT_NAME and
-# similar headers of any client on the loopback interface or a unix socket.
+# Only ProxyFix trusts headers. By default Gunicorn trusts X-Forwarded-Proto, SCRIPT_NAME and
+# similar headers from clients on the loopback interface or a unix socket.
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
 # No header is trusted, so do not check the address of the peer on each request.
 forwarded_allow_ips = "*"
 
-# Heartbeats go to memory: on a disk they could block, and the root file system is read-only.
+# Heartbeat files in memory: writes to a disk can block, and the root file system is read-only.
 worker_tmp_dir = "/dev/shm"
-# It would want a writable home directory.
+# It would need a writable home directory.
 control_socket_disable = True
 
 
 class Log(Logger):
-    """Gunicorn's own log, without a line for each request: the proxy or the application has it."""
+    """Gunicorn's log without access lines: the proxy or the application writes them."""
 
     def access(self, *_: object) -> None:
-        """Do nothing. With a logconfig_dict, Gunicorn would make a line that goes nowhere."""
+        """Do nothing. Gunicorn would format a line that no handler writes."""
 
 
 logger_class = Log
@@ -63,5 +64,5 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Stop on SIGTERM, for which a module of the application may have set another handler."""
+    """Stop on SIGTERM, even if a module of the application has set another handler."""
     signal.signal(signal.SIGTERM, worker.handle_exit)

@@ -1,4 +1,7 @@
-"""Hypercorn: one process; a2wsgi runs the application in threads. https://hypercorn.readthedocs.io/"""
+"""Hypercorn: one process; a2wsgi runs the application in threads.
+
+https://hypercorn.readthedocs.io/
+"""
 
 import asyncio
 import logging
@@ -27,7 +30,7 @@ from werkzeug.wsgi import ClosingIterator
 
 
 class Server:
-    """The application as Hypercorn takes it, and whether it is to stop."""
+    """The application as an ASGI application, and its shutdown."""
 
     def __init__(self, app: WSGIApplication) -> None:
         self.app = app
@@ -35,30 +38,30 @@ class Server:
         self.stopping = asyncio.Event()
 
     async def serve(self) -> None:
-        """Serve until a signal says to stop."""
+        """Serve until a stop signal."""
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.stopping.set)
         await serve(self.asgi_app, configuration(), shutdown_trigger=self.stopping.wait)
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Run the application, with three things put right that a2wsgi does not know of."""
+        """Run the application with three corrections for a2wsgi."""
         scope = environ["asgi.scope"]
-        # ASGI's path is text, so that it has lost the bytes that are no UTF-8.
+        # ASGI's path is decoded text, without the bytes that are not valid UTF-8.
         environ["PATH_INFO"] = unquote_to_bytes(scope["raw_path"]).decode("latin-1")
-        # A body without a length ends where its last chunk does.
+        # A body without a length ends with its last chunk.
         if "HTTP_TRANSFER_ENCODING" in environ:
             environ["wsgi.input_terminated"] = True
         body = self.app(environ, start_response)
-        # Once the client has left, a streamed answer ends: it would keep its thread for ever.
+        # End a stream when the client has disconnected: it could occupy its thread forever.
         present = takewhile(lambda _: not scope["client_left"].is_set(), body)
         return ClosingIterator(present, getattr(body, "close", None))
 
     async def asgi_app(
         self, scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable
     ) -> None:
-        """Run the adapter, and note when the client leaves."""
+        """Run the adapter, and detect when the client disconnects."""
         if self.stopping.is_set() and scope["type"] == "http":
-            # Hypercorn is closing the connections that it takes for idle, maybe this one, too.
+            # Hypercorn is closing idle connections and may consider this one idle.
             await send({"type": "http.response.start", "status": 503, "headers": []})
             await send({"type": "http.response.body", "body": b"", "more_body": False})
             return
@@ -72,14 +75,14 @@ class Server:
             left.set()
 
         async def receive_whole() -> ASGIReceiveEvent:
-            # To a2wsgi, a body whose client leaves would end there as if it were whole.
+            # a2wsgi would treat the body as complete if the client disconnects.
             event = await receive()
             if event["type"] == "http.disconnect":
                 raise ClientDisconnected
             return event
 
         async def send_and_watch(event: ASGISendEvent) -> None:
-            # The application has read the whole request by then (see drain.py).
+            # By then the application has read the whole request (see drain.py).
             if event["type"] == "http.response.start":
                 watchers.append(asyncio.create_task(watch()))
             await send(event)
@@ -96,7 +99,7 @@ class Server:
 
 
 def unambiguous(headers: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Drop names with an underscore: WSGI cannot tell them from those with a hyphen."""
+    """Remove names with underscores, which WSGI cannot distinguish from hyphens."""
     return [header for header in headers if b"_" not in header[0]]
 
 
@@ -106,25 +109,26 @@ def configuration() -> Config:
     config = Config()
     socket = os.environ.get("UNIX_SOCKET")
     config.bind = [f"unix:{socket}" if socket else "{LISTEN_ADDRESS}:{PORT}".format_map(os.environ)]
-    # For a unix socket: whoever reaches its folder may connect.
+    # For a unix socket: access is controlled by the permissions of its folder.
     config.umask = 0
     config.backlog = 1024
     config.graceful_timeout = int(os.environ["GRACEFUL_TIMEOUT"])
-    # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+    # Longer than the proxy keeps idle connections, so that it does not send on a closing one.
     config.keep_alive_timeout = 75
-    # Requests are logged by the proxy or, with ACCESS_LOG, by the application.
+    # The proxy or, with ACCESS_LOG, the application logs requests.
     config.accesslog = None
-    # Its own lines too go through the application's logging.
+    # Hypercorn's messages in the application's log format.
     config.errorlog = logging.getLogger("hypercorn.error")
     config.logconfig_dict = logs.dict_config(os.environ["LOG_LEVEL"].upper())
     config.include_server_header = False
-    # The size of request line and headers together, above what the proxy lets through and adds.
+    # The size of the request line and headers together, higher than the proxy's limit.
     config.h11_max_incomplete_size = 65_536
     return config
 
 
-# A process that a view starts by spawn or forkserver imports this file again.
+# Processes that views start by spawn or forkserver import this file again.
 if __name__ == "__main__":
-    # Nothing is there to finish yet; by itself a container's first process would ignore it.
+    # While the application loads, no request is in flight. Without a handler, a container's first
+    # process would ignore SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     asyncio.run(Server(import_module("{{ cookiecutter.package_name }}.wsgi").app).serve())

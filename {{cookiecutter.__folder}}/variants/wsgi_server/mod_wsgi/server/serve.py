@@ -1,7 +1,7 @@
-"""Become Apache httpd with mod_wsgi, once the application is known to start.
+"""Import the application, then run Apache httpd with mod_wsgi.
 
-mod_wsgi goes on answering 500 where the application cannot be imported. Importing it first ends the
-container instead, with the reason in the log and a status other than 0.
+If the application cannot be imported, mod_wsgi would respond with 500 forever. The import before it
+stops the container instead, with the reason in the log and an exit status other than 0.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mod_wsgi.express.platform import MOD_WSGI_SO
 
-# Nothing is there to finish yet; by itself Python would ignore httpd's signal.
+# Until httpd runs, no request is in flight. By default Python would ignore its stop signal.
 signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 

@@ -1,11 +1,11 @@
-"""What uWSGI loads: the application, with corrections that uWSGI has no setting for."""
-# ruff: noqa: E402 (the order of the imports is the point)
+"""The application for uWSGI, with corrections for which uWSGI has no setting."""
+# ruff: noqa: E402 (the order of the imports matters)
 
 import sys
 
-# uWSGI names a Python without the packages: https://github.com/unbit/uwsgi/issues/670
+# uWSGI sets it to a Python without the packages: https://github.com/unbit/uwsgi/issues/670
 sys.executable = f"{sys.prefix}/bin/python"
-# uWSGI's own writes to standard error.
+# uWSGI's sys.stdout writes to standard error.
 sys.stdout = sys.__stdout__ = open(1, "w", 1, "utf-8", closefd=False)  # noqa: SIM115
 
 import os
@@ -24,15 +24,15 @@ from werkzeug.wsgi import ClosingIterator
 
 
 def open_files() -> dict[str, str]:
-    """Return what this process has open: the number of each file, as text, and what it leads to."""
+    """Return the target of each open file descriptor of this process, by number."""
     files = {}
     for file in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # the folder's own, closed by now
+        with suppress(FileNotFoundError):  # the descriptor of the folder itself, which is closed
             files[file.name] = str(file.readlink())
     return files
 
 
-# uWSGI's own: the application is not loaded yet.
+# Only uWSGI's sockets, because the application is not loaded yet.
 SOCKETS = {number for number, file in open_files().items() if file.startswith("socket:")}
 
 from {{ cookiecutter.package_name }}.logs import ResponseFailed
@@ -41,13 +41,13 @@ from {{ cookiecutter.package_name }}.wsgi import app
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
     """Run the application."""
-    # uWSGI blocks all signals in its threads, and a process that a view starts inherits that:
-    # SIGTERM would not end it, and a fork server would miss the end of its processes.
+    # uWSGI blocks all signals in its threads. Processes that views start would inherit that:
+    # SIGTERM would not end them, and a fork server would not notice the end of its processes.
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    # As it was sent: uWSGI resolves the dots in a path.
+    # The path as the client sent it: uWSGI resolves dot segments.
     path = environ["REQUEST_URI"].partition("?")[0]
     environ["PATH_INFO"] = unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
-    # ProxyFix alone believes headers: uWSGI takes the scheme from X-Forwarded-Proto and -Ssl.
+    # Only ProxyFix trusts headers, but uWSGI uses the scheme of X-Forwarded-Proto and -Ssl.
     environ["wsgi.url_scheme"] = "http"
     if "HTTP_TRANSFER_ENCODING" in environ:
         environ["wsgi.input"] = BufferedReader(Chunks())
@@ -57,13 +57,13 @@ def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iter
 
 
 def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
-    """Pass on an answer; cut it off when it fails: uWSGI would end it as if it were whole."""
+    """Yield the body. Cut the response off if it fails: uWSGI would end it as if it were whole."""
     try:
         for part in body:  # noqa: UP028 ("yield from" would close the body, as application() does)
             yield part
     except Exception as error:
-        # Not uwsgi.disconnect(): uWSGI would go on writing to the number of the closed connection,
-        # which another request may have got by then.
+        # Not uwsgi.disconnect(): uWSGI would still write to the file descriptor after it is closed,
+        # which may then belong to another request.
         with socket.socket(fileno=os.dup(uwsgi.connection_fd())) as connection:
             connection.shutdown(socket.SHUT_RDWR)
         if not isinstance(error, ResponseFailed):
@@ -71,11 +71,11 @@ def whole_or_cut_off(body: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def close_stop_pipe() -> None:
-    """Close a forked process's copy of the pipe by which uWSGI stops the threads of a worker.
+    """Close a forked process's copy of the pipe with which uWSGI stops a worker's threads.
 
-    uWSGI 2.0.31 closes the end that it writes to (core/uwsgi.c, gracefully_kill), which its threads
-    do not notice while another process has it open: a worker with a process pool would not stop.
-    They watch the pipe together with uWSGI's sockets; the application's own pipes stay open.
+    uWSGI 2.0.31 closes the write end (core/uwsgi.c, gracefully_kill), but its threads do not notice
+    this while another process has it open: a worker with a process pool would not stop. The pipe is
+    the one that the threads watch together with uWSGI's sockets. The application's pipes stay open.
     """
     files = open_files()
     pipes = set()
@@ -93,17 +93,17 @@ os.register_at_fork(after_in_child=close_stop_pipe)
 
 
 class Chunks(RawIOBase):
-    """A body without a length: uWSGI hands it out chunk by chunk, and not by its wsgi.input."""
+    """A chunked request body, which uWSGI provides by chunked_read() and not by wsgi.input."""
 
     def __init__(self) -> None:
         self.rest = b""
 
     def readable(self) -> bool:
-        """Say yes, as BufferedReader asks."""
+        """Return True, as BufferedReader requires."""
         return True
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        """Read a chunk, or what is left of one; none is left where this returns 0."""
+        """Read from the current or the next chunk. Returns 0 at the end of the body."""
         try:
             self.rest = self.rest or uwsgi.chunked_read()
         except OSError as error:

@@ -1,7 +1,7 @@
-"""Waitress: one process, some threads. https://docs.pylonsproject.org/projects/waitress/
+"""Waitress: one process with threads. https://docs.pylonsproject.org/projects/waitress/
 
-Its own command stops by dropping what still runs after five seconds, and as a container's first
-process ignores SIGTERM; so the loop is run here, by Waitress's public parts.
+The waitress-serve command drops requests that run for more than five seconds during shutdown, and
+ignores SIGTERM as a container's first process. So this file runs the loop.
 """
 
 import os
@@ -17,14 +17,15 @@ from waitress.channel import HTTPChannel
 
 
 def main() -> None:
-    """Serve until a signal says to stop, then finish the requests in flight."""
-    # Nothing is there to finish yet; by itself a container's first process would ignore it.
+    """Serve until a stop signal, then finish in-flight requests."""
+    # While the application loads, no request is in flight. Without a handler, a container's first
+    # process would ignore SIGTERM.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
     # Waitress 3.0.2's pattern takes quadratic time for a field that begins with thousands of spaces
-    # and tabs: 16 KB of them would stop the whole process for seconds. Possessive, it takes linear
-    # time.
+    # and tabs: 16 KB would block the process for seconds. With a possessive quantifier, the time is
+    # linear.
     parser.HEADER_FIELD_RE = re.compile(
         rfc7230.HEADER_FIELD_RE.pattern.replace(rfc7230.OWS.encode(), rb"[ \t]*+")
     )
@@ -36,22 +37,21 @@ def main() -> None:
         map=connections,
         **place(),
         threads=int(os.environ["WEB_THREADS"]),
-        # Longer than the proxy keeps a connection, so that it never writes into one being closed.
+        # Longer than the proxy keeps idle connections, so that it does not send on a closing one.
         channel_timeout=75,
-        # Above what the proxy lets through.
+        # Higher than the proxy's limits.
         connection_limit=1000,
         max_request_body_size=1 << 40,
-        # The application believes the proxy's X-Forwarded headers (ProxyFix); Waitress would drop
-        # them.
+        # ProxyFix needs the proxy's X-Forwarded headers, which Waitress would remove.
         clear_untrusted_proxy_headers=False,
-        # Read ahead while a request is served: keep-alive connections answer several times faster.
+        # Read ahead during a request: responses on kept connections are several times faster.
         channel_request_lookahead=1,
         ident=None,
     )
     stopping = False
 
     def stop(*_: object) -> None:
-        """Ask the loop to end; writing to the pipe wakes it."""
+        """Tell the loop to end. Writing to the pipe wakes it."""
         nonlocal stopping
         stopping = True
         server.pull_trigger()
@@ -61,7 +61,7 @@ def main() -> None:
     while not stopping:
         wasyncore.loop(map=connections, count=1, use_poll=True)
 
-    # Close the listener alone: server.close() would take the wake-up pipe too, which answers need.
+    # Close only the listener: server.close() would close the wake-up pipe too, which responses use.
     wasyncore.dispatcher.close(server)
     deadline = time.monotonic() + int(os.environ["GRACEFUL_TIMEOUT"])
     while busy(connections) and time.monotonic() < deadline:
@@ -69,11 +69,11 @@ def main() -> None:
 
 
 def place() -> dict[str, object]:
-    """Return where to listen, as Waitress takes it."""
+    """Return Waitress's arguments for the address to listen on."""
     if path := os.environ.get("UNIX_SOCKET"):
-        # Whoever reaches its folder may connect.
+        # Access is controlled by the permissions of its folder.
         return {"unix_socket": path, "unix_socket_perms": "666"}
-    # One socket for both: given an address, Waitress makes one for IPv6 alone.
+    # One socket for IPv6 and IPv4: from an address, Waitress would create one for IPv6 only.
     address = os.environ["LISTEN_ADDRESS"].strip("[]"), int(os.environ["PORT"])
     both = address[0] == "::"
     family = socket.AF_INET6 if both else socket.AF_INET
@@ -81,7 +81,7 @@ def place() -> dict[str, object]:
 
 
 def busy(connections: dict[int, wasyncore.dispatcher]) -> bool:
-    """Say whether a request is being received, served, or answered."""
+    """Return whether a request is in flight: being received, in a view or being responded to."""
     return any(
         connection.request or connection.requests or connection.total_outbufs_len
         for connection in connections.values()
@@ -89,6 +89,6 @@ def busy(connections: dict[int, wasyncore.dispatcher]) -> bool:
     )
 
 
-# A process that a view starts by spawn or forkserver imports this file again.
+# Processes that views start by spawn or forkserver import this file again.
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
-"""What PythonAnywhere runs, in either of its ways; README.md beside it has the commands.
+"""The entry point on PythonAnywhere. README.md in this folder has the commands.
 
-As a web app: the platform's WSGI file imports ``application`` from here, for the platform's own
-server. As a website: this is the start command, and becomes the project's own server.
+Web app: the platform's WSGI file imports ``application`` for the platform's own server.
+Website: this file is the start command and runs the project's server.
 https://help.pythonanywhere.com/pages/Flask  https://help.pythonanywhere.com/pages/ASGICommandLine
 """
 
@@ -11,28 +11,27 @@ from pathlib import Path
 
 PROJECT = Path(__file__).parents[2]
 
-# The platform has no other place for settings; .env.example explains each. There is no sidecar: the
+# The platform has no other place for settings. .env.example explains them. There is no sidecar: the
 # platform's front end is the only proxy.
 os.environ |= {
     "SECRET_KEY_FILE": str(PROJECT / "secrets" / "secret_key"),
-    # The host names that the service responds to: the domain, which this folder is named for. Add
-    # others with commas between.
+    # Host names to serve, separated by commas: the domain, which is the name of this folder.
     "TRUSTED_HOSTS": PROJECT.name,
-    # It adds the address that it saw to X-Forwarded-For; those before are the client's own.
+    # The front end appends the client's address to X-Forwarded-For. Earlier values can be forged.
     "PROXY_FIX_X_FOR": "1",
-    # It sets X-Forwarded-Proto, as its users have seen. Its pages do not say so: check where a
-    # redirect leads at first.
+    # It sets X-Forwarded-Proto, according to its users but not to its documentation: check that
+    # redirects lead to https URLs.
     "PROXY_FIX_X_PROTO": "1",
-    # It sets none of these: they would be the client's own.
+    # It does not set these, so clients could forge them.
     "PROXY_FIX_X_HOST": "0",
     "PROXY_FIX_X_PREFIX": "0",
     "TRUST_REQUEST_ID": "off",
-    # For the project's own server: the machine's many processors are shared with other accounts.
+    # For the project's server: the CPUs of the machine are shared with other accounts.
     "WEB_CONCURRENCY": "2",
 }
 
 if __name__ == "__main__":
-    # The platform says where to listen. A server that was killed leaves its socket behind.
+    # The platform passes the socket's path. A killed server does not remove its socket.
     socket = Path(sys.argv[1])
     socket.unlink(missing_ok=True)
     programs = Path(sys.executable).parent

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus, at /metrics: right with any number of worker processes.
+"""Prometheus metrics at /metrics, correct with any number of worker processes.
 
-The image sets PROMETHEUS_MULTIPROC_DIR, a folder where every process keeps what it counted, so that
-any of them can answer for all. Without it there is one process, which counts in its own memory.
+The image sets PROMETHEUS_MULTIPROC_DIR, a folder in which every process stores its values, so that
+each can report those of all. Without it there is only one process, with the values in memory.
 """
 
 import os
@@ -16,14 +16,14 @@ from flask import Flask, Response, g, request
 from prometheus_client import REGISTRY, CollectorRegistry, Histogram, make_wsgi_app, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-# Methods are the client's own words; others than these share one label.
+# Clients can send any method. All others share one label.
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-class Place:
-    """A number that this process has for itself, until it ends; then another process takes it over.
+class Slot:
+    """A number that belongs to this process until it ends. Then another process can reuse it.
 
-    With process ids in its place, each worker that was replaced would leave its files behind.
+    With process ids instead, the files of every replaced worker would accumulate.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,15 +33,15 @@ class Place:
         self.lock: IO[str] | None = None
 
     def __call__(self) -> int:
-        """Return this process's number; a forked one takes its own."""
+        """Return this process's number. A forked process acquires its own."""
         if self.process != os.getpid():
             self.process = os.getpid()
-            self.take()
+            self.acquire()
         return self.number
 
-    def take(self) -> None:
-        """Lock the first file that nobody holds; the system gives it back when the process ends."""
-        import fcntl  # not on every system, and needed in the image only
+    def acquire(self) -> None:
+        """Lock the first free file. The system releases the lock when the process ends."""
+        import fcntl  # not available on Windows, and only needed in the image
 
         for self.number in count():
             self.lock = (self.folder / f"{self.number}.lock").open("w")
@@ -56,22 +56,22 @@ class Place:
 registry = REGISTRY
 if shared := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
     Path(shared).mkdir(exist_ok=True)
-    values.ValueClass = values.MultiProcessValue(Place(Path(shared)))
+    values.ValueClass = values.MultiProcessValue(Slot(Path(shared)))
     registry = CollectorRegistry()
     MultiProcessCollector(registry)
 
 requests = Histogram(
     "http_request_duration_seconds",
-    "Time until the answer to a request began.",
+    "Seconds until the response to a request started.",
     ["method", "route", "status"],
 )
 
 
 class MetricsPage:
-    """WSGI middleware that answers /metrics to who asks this server itself.
+    """WSGI middleware for /metrics, which is only for clients that connect to this server directly.
 
-    A request that comes through a proxy has an X-Forwarded-For, whatever its client does: for it
-    there is no such page. So the metrics are for the network inside.
+    A request through a proxy always has an X-Forwarded-For header and gets 404, so that the metrics
+    are private to the internal network.
     """
 
     def __init__(self, app: WSGIApplication) -> None:
@@ -79,13 +79,13 @@ class MetricsPage:
         self.page = make_wsgi_app(registry)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        inside = "HTTP_X_FORWARDED_FOR" not in environ
-        app = self.page if inside and environ["PATH_INFO"] == "/metrics" else self.app
+        direct = "HTTP_X_FORWARDED_FOR" not in environ
+        app = self.page if direct and environ["PATH_INFO"] == "/metrics" else self.app
         return app(environ, start_response)
 
 
 def init_app(app: Flask) -> None:
-    """Measure each answer, and show what was measured."""
+    """Measure each response, and serve the metrics."""
 
     @app.after_request
     def measure(response: Response) -> Response:

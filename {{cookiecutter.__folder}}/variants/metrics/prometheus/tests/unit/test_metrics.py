@@ -25,7 +25,7 @@ def counted(page, **labels):
         ("WRONG", "/health/ready", {"method": "other", "status": "405"}),
     ],
 )
-def test_each_answer_is_counted(client, method, path, labels):
+def test_each_response_is_counted(client, method, path, labels):
     before = counted(client.get("/metrics").text, **labels)
     client.open(path, method=method)
     assert counted(client.get("/metrics").text, **labels) == before + 1

@@ -1,6 +1,6 @@
-"""Traces by OpenTelemetry: a span for each request, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
+"""OpenTelemetry traces: a span for each request, sent to OTEL_EXPORTER_OTLP_ENDPOINT.
 
-https://opentelemetry.io/docs/languages/sdk-configuration/ explains the settings, called OTEL_...
+The OTEL_* settings: https://opentelemetry.io/docs/languages/sdk-configuration/
 """
 
 import os
@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
 
 def init_app(app: Flask) -> None:
-    """Trace each request but health checks, if there is somewhere to send the spans.
+    """Trace all requests except health checks, if there is an endpoint for the spans.
 
-    Each worker process builds its own application, so that the thread that sends is its own too.
+    Each worker process builds its own application and so has its own exporter thread.
     """
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return
@@ -30,5 +30,5 @@ def init_app(app: Flask) -> None:
 
 
 def name_request(span: trace.Span, environ: dict[str, Any]) -> None:
-    """Give a span the id that the logs know its request by."""
+    """Add the request id of the logs to a span."""
     span.set_attribute("request.id", g.request_id)
