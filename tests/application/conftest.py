@@ -1,4 +1,4 @@
-"""Each pair runs the test application once; its tests ask it through the proxy."""
+"""One running stack per pair with the test application; the tests send requests to its proxy."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A failure ends one request: 500, or a cut connection; the traceback is logged, the service lives.
+"""A failure affects one request: 500 or a cut connection. It is logged, and the service continues.
 
 PEP 3333 leaves what follows an exception to the server, so that servers differ; Flask responds with
 500 to an Exception, and leaves the others to the server too.

@@ -1,4 +1,4 @@
-"""A view may take forms and uploads, and keep something between requests."""
+"""A view may receive forms and uploads, and keep data between requests."""
 
 import hashlib
 import os

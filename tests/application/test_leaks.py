@@ -1,4 +1,4 @@
-"""Nothing grows: processes, threads, files, /tmp and memory are where they were."""
+"""Nothing leaks: processes, threads, files, /tmp and memory are as before."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""What happens around a view happens once, in Flask's order, on every server."""
+"""The hooks of a request run once, in Flask's order, on every server."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Memory that a request used is free again, and a leak ends with its process."""
+"""Memory that a request used is freed, and a memory leak ends with its process."""
 
 from collections import Counter
 

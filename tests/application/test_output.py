@@ -1,4 +1,4 @@
-"""What an application writes arrives in the container's log, line by line."""
+"""The output of an application reaches the container's log line by line."""
 
 import json
 import re

@@ -57,7 +57,7 @@ def test_many_programs(stack: Stack):
 
 def test_conversation(stack: Stack):
     """Programs that are written to and read from in turns, and ended by SIGTERM."""
-    expected = {"answers": SQUARES, "running": True, "status": -15}
+    expected = {"responses": SQUARES, "running": True, "status": -15}
     assert results(stack, "/processes/conversation") == [expected] * 8
 
 

@@ -1,4 +1,4 @@
-"""Whatever a view waits for when the service stops, its response is whole."""
+"""In-flight requests complete during shutdown, whatever the view waits for."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""A view may use threads, and the application may start some."""
+"""A view may use threads, and the application may start threads."""
 
 from collections import defaultdict
 from uuid import uuid4

@@ -1,4 +1,4 @@
-"""Requests side by side: an ability must work under load, not once alone."""
+"""Concurrent requests, because abilities must also work under load."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

@@ -1,1 +1,1 @@
-"""Measures what users get, and draws it: `make bench`."""
+"""Benchmarks of every pair, with charts: `make bench`."""

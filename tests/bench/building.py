@@ -1,4 +1,4 @@
-"""What is measured of a pair beside its work: generation, builds, images, starts, memory."""
+"""Measurements besides requests: generation, builds, images, startup, memory."""
 
 import gzip
 import hashlib

@@ -1,4 +1,4 @@
-"""Figures of several rounds: the median, and the interval in which it can be trusted to lie."""
+"""Statistics of several rounds: the median and its confidence interval."""
 
 import math
 import statistics

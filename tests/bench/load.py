@@ -1,4 +1,4 @@
-"""Load from a container that shares the network of what it loads, so that it stays on loopback."""
+"""Load from a container that shares the network of its target, so that traffic is on loopback."""
 
 import hashlib
 import json

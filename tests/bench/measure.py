@@ -1,4 +1,4 @@
-"""What is measured of a pair, of all who are compared in one run, and to check on a pair."""
+"""The measurements of a pair, of all pairs and baselines in one run, and of a check."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a user might take instead: the settings of three templates, and a server alone.
+"""Alternatives for comparison: the settings of three other templates, and a server alone.
 
 Values only, none of their code: each serves the same plain application with the same releases. What
 they leave to a compose project's network goes over loopback here, in their favour.

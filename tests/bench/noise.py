@@ -1,4 +1,4 @@
-"""What else the machine did meanwhile, and what the engine spent: both read from /proc."""
+"""Activity of the machine during a measurement, and of the engine, from /proc."""
 
 import os
 import time

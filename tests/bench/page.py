@@ -1,4 +1,4 @@
-"""docs/performance.md and its charts, made from docs/performance.json."""
+"""docs/performance.md and its charts, generated from docs/performance.json."""
 
 import json
 from collections.abc import Callable, Iterable

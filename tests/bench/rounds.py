@@ -1,4 +1,4 @@
-"""Rounds that measure everything once, so that a slower minute slows all that is compared."""
+"""Rounds that measure everything once, so that a slow minute affects all measurements alike."""
 
 import os
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The same views from a plain Flask application, served as others have it: the baselines."""
+"""The same views in a plain Flask application, served by other set-ups: the baselines."""
 
 import importlib.util
 from collections.abc import Iterator

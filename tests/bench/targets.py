@@ -1,4 +1,4 @@
-"""What every pair should reach; docs/performance.md says which do not, and why."""
+"""The targets for every pair. docs/performance.md lists those that are not met, and why."""
 
 from dataclasses import dataclass, field
 from typing import Any

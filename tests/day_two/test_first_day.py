@@ -1,4 +1,4 @@
-"""What goes wrong on the first day: the README has each message, and its remedy works."""
+"""First-day errors: the README has each message, and its solution works."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""A project's first week, lived by the commands of its README."""
+"""The first week of a project, with the commands of its README."""
 
 import os
 import re
@@ -138,7 +138,7 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
         with step("start to develop"):
             run_readme(project, "docker compose -f compose.yaml -f compose.dev.yaml up")
         with step("change a module five times"), saving(project) as save:
-            record_property("save to answer, seconds", seconds_until_saved_counts(save, url()))
+            record_property("save to response, seconds", seconds_until_saved_counts(save, url()))
 
         with step("add a route and a dependency"):
             locks = [*project.glob("requirements*.txt"), project / "server" / "requirements.txt"]
@@ -171,13 +171,13 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
 
             def ask() -> requests.Response | None:
                 # For a moment the proxy has the address of the container that was replaced.
-                answer = requests.get(
+                response = requests.get(
                     f"{url('https', 8443)}/visits", cookies=cookies, verify=certificate, timeout=15
                 )
-                return answer if answer.ok else None
+                return response if response.ok else None
 
-            answer = wait_until(ask, timeout=20)
-            return answer.text, answer.cookies["session"]
+            response = wait_until(ask, timeout=20)
+            return response.text, response.cookies["session"]
 
         said, signed_by_first = visit()
         assert said == "1st"

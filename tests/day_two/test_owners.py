@@ -1,4 +1,4 @@
-"""docs/extending.md: what owners add to a project, added as the page says, and used."""
+"""docs/extending.md: its additions, made to a project as the page says, and used."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md: the symptoms that it tells of, brought about; its commands, run."""
+"""docs/troubleshooting.md: its symptoms are reproduced and its commands are run."""
 
 import os
 import time

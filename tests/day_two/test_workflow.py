@@ -1,4 +1,4 @@
-"""The workflow of a generated project, run as far as a machine that is not GitHub's allows."""
+"""The workflow of a generated project, run as far as possible outside GitHub."""
 
 import os
 import shutil

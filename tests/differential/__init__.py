@@ -1,1 +1,1 @@
-"""All pairs side by side: the same requests to each, and what differs between them."""
+"""Differential tests: the same requests to all pairs, and the differences between responses."""

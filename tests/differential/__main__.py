@@ -1,4 +1,4 @@
-"""`make differential SECONDS=600`: search for differences between pairs that nobody knows of."""
+"""`make differential SECONDS=600`: search for unknown differences between pairs."""
 
 import argparse
 import signal

@@ -1,4 +1,4 @@
-"""Differences between pairs, and those that are accepted."""
+"""Differences between pairs, and the accepted ones."""
 
 import fnmatch
 import re

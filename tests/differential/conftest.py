@@ -1,4 +1,4 @@
-"""The pairs run side by side once, in one process, and are sent the whole corpus at once."""
+"""All pairs run once, in one process, which sends them the whole corpus."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""All pairs side by side, each with the recording application, and what they make of cases."""
+"""All pairs side by side, each with the recording application, and their results for cases."""
 
 import json
 import os

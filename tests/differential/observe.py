@@ -1,4 +1,4 @@
-"""What a pair made of a case, without what must differ: times, ids, addresses."""
+"""The observed result of a case on a pair, without values that always differ, such as times."""
 
 import fnmatch
 import json

@@ -1,4 +1,4 @@
-"""Searches for differences that nobody knows of, shrinks each, and goes on with the next."""
+"""Searches for unknown differences, and reduces each to its smallest case."""
 
 import time
 from dataclasses import dataclass, field

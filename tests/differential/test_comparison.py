@@ -1,4 +1,4 @@
-"""The comparison itself, without a running pair."""
+"""Unit tests of the comparison."""
 
 import re
 

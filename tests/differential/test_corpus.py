@@ -1,4 +1,4 @@
-"""The pairs treat every request of the corpus alike, but for what accepted.toml explains."""
+"""All pairs treat the requests of the corpus alike, except for differences in accepted.toml."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Sends bytes, and reads the responses as strictly as they are framed."""
+"""Sends bytes, and reads the responses with strict checks of their framing."""
 
 import re
 import socket

@@ -1,4 +1,4 @@
-"""A Docker engine and base images, for the tests, on any machine that can have them.
+"""A Docker engine and base images for the tests.
 
 Where Docker works it is used as it is. On a Debian machine without it a private engine is put into
 the user's cache folder, and where no registry can be reached stand-ins for the base images are

@@ -1,4 +1,4 @@
-"""Talks to the docker command line client."""
+"""Runs the docker command line client."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a Debian machine offers: its archive's address, and apt without touching the system."""
+"""The Debian archive of this machine, and apt without changes to the system."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The one exception that callers see."""
+"""The exception of this package."""
 
 
 class EngineError(Exception):

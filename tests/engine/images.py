@@ -1,4 +1,4 @@
-"""Base images: pulled where a registry answers, else stand-ins built from Debian's packages.
+"""Base images: from a registry if one can be reached, otherwise stand-ins from Debian packages.
 
 `images/<repository>/` has a stand-in's recipe; the tag says which version and which Debian suite.
 """

@@ -1,4 +1,4 @@
-"""The private engine: Docker from Debian's packages in the cache folder, the system left as it is.
+"""The private engine: Docker from Debian packages in the cache folder, without system changes.
 
 Nothing is installed: packages are downloaded and unpacked, and the daemon keeps its data, sockets
 and logs below one folder.

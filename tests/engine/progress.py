@@ -1,4 +1,4 @@
-"""Short lines on stderr that show what goes on, and a log file for each long step."""
+"""Progress messages on stderr, and a log file for each long step."""
 
 import subprocess
 import sys

@@ -1,1 +1,1 @@
-"""What the template generates, without Docker."""
+"""Tests of the template without Docker."""

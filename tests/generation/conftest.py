@@ -1,4 +1,4 @@
-"""Every project that the template can generate, each made once."""
+"""All projects that the template can generate, each generated once."""
 
 import itertools
 import os

@@ -1,4 +1,4 @@
-"""What Cookiecutter renders the template with, without generating anything."""
+"""Cookiecutter's context for rendering, without generating a project."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The names that servers and proxies go by, from cookiecutter.json."""
+"""The names of servers and proxies in texts, from cookiecutter.json."""
 
 import json
 import re

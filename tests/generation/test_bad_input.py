@@ -1,4 +1,4 @@
-"""Answers that cannot work are refused in one line, and leave nothing behind."""
+"""Invalid answers are rejected with a one-line message, and leave no files behind."""
 
 import subprocess
 import sys

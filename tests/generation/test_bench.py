@@ -1,4 +1,4 @@
-"""What the bench makes of its rounds, without Docker: the measuring itself is replaced."""
+"""Unit tests of the bench; the measurements are replaced."""
 
 import itertools
 import json

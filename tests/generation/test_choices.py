@@ -1,4 +1,4 @@
-"""cookiecutter.json: every choice is whole, explained, and has its folder."""
+"""cookiecutter.json: every choice is complete, explained, and has its folder."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The matrix page is about the pairs and the tests that there are now."""
+"""The conformance page is up to date with the pairs and the tests."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""This repository's pages: fresh, whole, linked to what there is, with commands that are tried."""
+"""This repository's pages: up to date, complete, with valid links and tested commands."""
 
 import json
 import re

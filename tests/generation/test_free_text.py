@@ -1,4 +1,4 @@
-"""Text that people type comes out as they typed it, in every kind of file."""
+"""Text answers appear unchanged in every kind of generated file."""
 
 import tomllib
 from html.parser import HTMLParser

@@ -1,4 +1,4 @@
-"""The hooks: what they do a second time, and what they need."""
+"""The hooks: repeated runs, and their requirements."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The known limits in cookiecutter.json are of pairs and tests that there are."""
+"""The expected failures in cookiecutter.json name existing pairs and tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The linters that people run on such files find nothing: in a generated project, and here."""
+"""Linters find no problems in generated projects and in this repository."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The pinned requirements, and the package names that would hide what they install."""
+"""The pinned requirements, and package names that would hide an installed package."""
 
 import re
 import tomllib

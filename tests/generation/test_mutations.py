@@ -1,4 +1,4 @@
-"""The mutations that the tests are tried with fit the template as it is now."""
+"""The mutations apply to the current template."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""The performance page is about the pairs of today, and is what its figures make it."""
+"""The performance page is up to date with the pairs and its figures."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is in the generated projects, whatever was chosen."""
+"""The contents of generated projects, for all choices."""
 
 import ast
 import re

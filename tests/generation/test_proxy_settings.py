@@ -1,4 +1,4 @@
-"""What a proxy's container works out of its environment before it starts."""
+"""Values that a proxy's container derives from its environment at startup."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the projects' READMEs and the hosting page say is tried."""
+"""The commands and claims of the projects' READMEs and of the hosting page are tested."""
 
 import ast
 

@@ -1,4 +1,4 @@
-"""What Windows and macOS ask of the template, as far as it can be tried elsewhere."""
+"""Requirements of Windows and macOS, as far as they can be tested elsewhere."""
 
 import ntpath
 import os

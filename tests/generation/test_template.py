@@ -1,4 +1,4 @@
-"""The template's own rules: little Jinja, all of it used, and one source for what a choice is."""
+"""Rules for the template: little Jinja, no unused parts, and one source for every choice."""
 
 import itertools
 from fnmatch import fnmatch

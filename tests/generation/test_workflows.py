@@ -1,4 +1,4 @@
-"""The workflows, this repository's and a generated project's: valid, careful, and whole."""
+"""The workflows of this repository and of generated projects: valid, secure and complete."""
 
 import json
 import os

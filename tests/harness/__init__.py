@@ -1,1 +1,1 @@
-"""Machinery for the tests and for `make run`: no assertions here."""
+"""Support code for the tests and `make run`, without assertions."""

@@ -1,4 +1,4 @@
-"""The matrix page: what each pair passed, and what is known that it cannot do.
+"""The conformance page: the tests that each pair passed, and its expected failures.
 
 A pytest plugin: `make conformance` runs all pairs with it, and it writes docs/conformance.json and,
 rendered from that, docs/conformance.md. With --collect-only it prints what a run would be about.

@@ -1,4 +1,4 @@
-"""A project that is developed: on what machine, what is saved, and how soon it counts."""
+"""Development: edits of a project, and the time until the change is visible."""
 
 import os
 import time
@@ -44,7 +44,7 @@ def developer(project: Path, **environment: str) -> Iterator[list[str]]:
 
 @contextmanager
 def saving(project: Path) -> Iterator[Save]:
-    """Yield what saves a view that returns an expression, and asks until its answer has a text.
+    """Yield what saves a view that returns an expression, and asks until its response has a text.
 
     Saved once more where nothing comes: the reloader misses what is saved while it starts again.
     At the end the module is as it was. All is saved within one second, as the file's time has it:
@@ -67,19 +67,19 @@ def saving(project: Path) -> Iterator[Save]:
 
 
 def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
-    """Ask until the answer has this in it, and return it."""
+    """Ask until the response has this in it, and return it."""
     told = "nothing"
 
     def found() -> list[requests.Response]:
         nonlocal told
         try:
-            answer = requests.get(url, timeout=5)
+            response = requests.get(url, timeout=5)
         except requests.RequestException as error:  # cut off by the start
             told = str(error)
             return []
-        told = f"{answer.status_code} {answer.text}"
-        # In a list, since an answer that is an error counts as false.
-        return [answer] if text in answer.text else []
+        told = f"{response.status_code} {response.text}"
+        # In a list, since a response that is an error counts as false.
+        return [response] if text in response.text else []
 
     return wait_until(found, timeout=timeout, told=lambda: f"{text!r} at {url}; the last: {told}")[
         0
@@ -87,7 +87,7 @@ def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
 
 
 def seconds_until_saved_counts(save: Save, url: str) -> float:
-    """Return the quickest of five times from a save to the changed answer: a second at most.
+    """Return the quickest of five times from a save to the changed response: a second at most.
 
     The quickest, since whatever else keeps this machine busy can only make one slower.
     """

@@ -1,4 +1,4 @@
-"""The documentation's tables, lists and snippets, made from the template's own files and data.
+"""The documentation's tables, lists and snippets, generated from the template.
 
 Cog (https://cog.readthedocs.io/) prints what a page's marks ask for, a function of this module,
 between them. `make docs` renews all of it, and makes a page for a server or proxy that has none.
@@ -205,9 +205,9 @@ def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
         return ""
     tables = performance.TABLES
     columns = {
-        "small answers": tables["small"]["proxied"],
+        "small responses": tables["small"]["proxied"],
         "by the baseline's": tables["small"]["proxied / baseline"],
-        "waiting answers": tables["other"]["waiting"],
+        "waiting responses": tables["other"]["waiting"],
         "memory": tables["memory"]["loaded"],
         "image": tables["images"]["application"],
     }
@@ -415,7 +415,7 @@ def of_server(choice: Choice) -> dict[str, str]:
             if nearest
             else "yes"
         ),
-        "health": "`/health/live` says that it answers, `/health/ready` that it can serve",
+        "health": "`/health/live` responds if the process runs, `/health/ready` if it can serve",
     }
 
 

@@ -1,4 +1,4 @@
-"""What takes half a minute to become of a connection: watched while other tests run."""
+"""Checks of idle and slow connections that take half a minute, run in the background."""
 
 import socket
 import time
@@ -12,15 +12,15 @@ from .stack import Stack
 IDLE_SECONDS = 32
 
 # Runs in the application's container, so that no other client has a part in it. Prints the status
-# of two answers, with the pause between them; for the second "closed" where that was announced.
+# of two responses, with the pause between them; for the second "closed" where that was announced.
 SCRIPT = f"""
 import http.client, os, socket
 client = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8000), timeout=20)
 for attempt in range(2):
     client.request("GET", "/health/live")
-    answer = client.getresponse()
-    answer.read()
-    print(answer.status)
+    response = client.getresponse()
+    response.read()
+    print(response.status)
     if client.sock is None:
         print("closed")
         break
@@ -57,7 +57,7 @@ SLOW_SECONDS = 24
 def watch_slow_upload(stack: Stack) -> Iterator[Future[bytes]]:
     """Watch what is answered to a client that sends 1000 bytes of a large body each second.
 
-    The start of the answer is there when it came, or nothing after SLOW_SECONDS.
+    The start of the response is there when it came, or nothing after SLOW_SECONDS.
     """
     port = stack.port
     head = b"POST /probe/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n"

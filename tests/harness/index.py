@@ -1,4 +1,4 @@
-"""A company's package index: HTTPS with a certificate of its own, behind a password."""
+"""A private package index: HTTPS with its own certificate, and a password."""
 
 import base64
 import hashlib
@@ -30,24 +30,24 @@ class Index:
 
 
 def _handler(wheels: Path) -> type[BaseHTTPRequestHandler]:
-    """Return what answers for the wheels in a folder: the simple API, and the files."""
+    """Return a request handler that serves the wheels in a folder: the simple API and the files."""
     expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             *_, kind, name = self.path.rstrip("/").split("/")
             if self.headers["Authorization"] != expected:
-                self._answer(HTTPStatus.UNAUTHORIZED)
+                self._respond(HTTPStatus.UNAUTHORIZED)
             elif kind == "files" and (wheels / name).is_file():
-                self._answer(HTTPStatus.OK, (wheels / name).read_bytes())
+                self._respond(HTTPStatus.OK, (wheels / name).read_bytes())
             elif links := [_link(file) for file in _of_project(wheels, name)]:
-                self._answer(HTTPStatus.OK, "\n".join(links).encode(), "text/html")
+                self._respond(HTTPStatus.OK, "\n".join(links).encode(), "text/html")
             else:
-                self._answer(HTTPStatus.NOT_FOUND)
+                self._respond(HTTPStatus.NOT_FOUND)
 
         do_HEAD = do_GET
 
-        def _answer(self, status: int, body: bytes = b"", kind: str = "application/zip") -> None:
+        def _respond(self, status: int, body: bytes = b"", kind: str = "application/zip") -> None:
             self.send_response(status)
             self.send_header("WWW-Authenticate", 'Basic realm="packages"')
             self.send_header("Content-Type", kind)

@@ -1,4 +1,4 @@
-"""A small, bounded load: clients that ask one after the other, and note what became of it."""
+"""A small, bounded load: clients that send requests in a loop and record the results."""
 
 import threading
 import time
@@ -16,11 +16,11 @@ class Outcome:
     """What became of one request."""
 
     name: str
-    # None: there was no answer at all, such as from a port that nobody listens on.
+    # None: there was no response at all, such as from a port that nobody listens on.
     status: int | None
-    # The answer's, or what went wrong.
+    # The response's, or what went wrong.
     text: str
-    # The answer began and did not end as it should have.
+    # The response began and did not end as it should have.
     cut: bool
     began: float
     seconds: float
@@ -47,9 +47,9 @@ def ask(
             verify=verify,
             stream=True,
             allow_redirects=False,
-        ) as answer:
-            status = answer.status_code
-            text = answer.text
+        ) as response:
+            status = response.status_code
+            text = response.text
     except requests.RequestException as error:
         cut, text = status is not None, repr(error)
     return Outcome(
@@ -71,7 +71,7 @@ class Load:
     ending: threading.Event = field(default_factory=threading.Event)
 
     def count(self, *statuses: int | None) -> int:
-        """Return how many answers had one of these statuses until now."""
+        """Return how many responses had one of these statuses until now."""
         return sum(outcome.status in statuses for outcome in list(self.outcomes))
 
 
@@ -108,8 +108,8 @@ def load(
 def retried(
     url: str, *, seconds: float, accept: Callable[[Outcome], bool], pause: float = 0.05
 ) -> Outcome:
-    """Ask as a client that may ask again does: until the answer is accepted, for some seconds."""
+    """Ask as a client that may ask again does: until the response is accepted, for some seconds."""
     deadline = time.monotonic() + seconds
     while not accept(outcome := ask(url)) and time.monotonic() < deadline:
-        time.sleep(pause)  # between two attempts; the answer ends the wait
+        time.sleep(pause)  # between two attempts; the response ends the wait
     return outcome

@@ -1,4 +1,4 @@
-"""`make mutations`: break the template in many ways, one at a time, and see the tests turn red.
+"""`make mutations`: apply mutations to the template one at a time, and check that tests fail.
 
 Writes docs/mutations.md. Ends with status 1 if a mutation survived.
 """

@@ -1,4 +1,4 @@
-"""A client that sends the bytes it is given, and reads the answers one by one."""
+"""A client that sends given bytes, and reads responses one by one."""
 
 import io
 import socket
@@ -9,7 +9,7 @@ from .wire import Reply
 
 
 class _Stream(io.BufferedReader):
-    """What HTTPResponse reads from; several answers share it, so none of them may close it."""
+    """What HTTPResponse reads from; several responses share it, so none of them may close it."""
 
     def close(self) -> None:
         pass
@@ -42,13 +42,13 @@ class Raw:
         self.send(head.encode("latin-1"), body)
 
     def begin(self, method: str = "GET") -> HTTPResponse:
-        """Read the head of the next answer; its body can be read from what this returns."""
+        """Read the head of the next response; its body can be read from what this returns."""
         response = HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
         return response
 
-    def answer(self, method: str = "GET") -> Reply:
-        """Read the next answer to its end.
+    def response(self, method: str = "GET") -> Reply:
+        """Read the next response to its end.
 
         Raises http.client.IncompleteRead or OSError when there is no end.
         """

@@ -1,4 +1,4 @@
-"""The commands of a generated project's pages, run as they stand there."""
+"""Runs commands of a generated project's pages exactly as written."""
 
 import os
 import re

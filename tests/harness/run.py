@@ -1,4 +1,4 @@
-"""`make run`: generate a service, start it, and show that it answers.
+"""`make run`: generate a service, start it, and show that it works.
 
 With a Docker engine, or where one can be had, the pair runs in containers. Elsewhere the generated
 application runs on the chosen server in a virtual environment, without its proxy.
@@ -48,7 +48,7 @@ def make_project(server: str, proxy: str, python_version: str) -> Path:
 
 
 def run_in_containers(project: Path) -> None:
-    """Build and start the pair, and show what answers. Raises SystemExit if nothing does."""
+    """Build and start the pair, and show its responses. Raises SystemExit if there are none."""
     if subprocess.run(
         ["docker", "compose", "up", "--build", "--wait"], cwd=project, check=False
     ).returncode:
@@ -96,22 +96,22 @@ def run_in_venv(project: Path, server: str) -> None:
 
 
 def show(url: str, running: subprocess.Popen | None = None) -> None:
-    """Print what answers at ``url`` within some seconds. Raises SystemExit if nothing does."""
+    """Print the response of ``url`` within some seconds. Raises SystemExit if there is none."""
     deadline = time.monotonic() + 20
     while True:
         try:
-            answer = requests.get(url, timeout=5)
+            response = requests.get(url, timeout=5)
             break
         except requests.ConnectionError:
             if time.monotonic() > deadline or (running and running.poll() is not None):
-                raise SystemExit(f"Nothing answers at {url}: the reason stands above.") from None
-            time.sleep(0.1)  # between two attempts; the answer ends the wait
+                raise SystemExit(f"No response from {url}. The reason is above.") from None
+            time.sleep(0.1)  # between two attempts; the response ends the wait
     # The page names the project, which is called after its pair: see make_project().
-    (name,) = re.findall("<h1>(.*)</h1>", answer.text)
-    say(f"\nURL:    {url}\nAnswer: {answer.status_code}, {name}")
-    say(f"Proxy:  {'none' if running else answer.headers['Server']}")
-    if answer.status_code != 200:
-        raise SystemExit("That is not what it should answer.")
+    (name,) = re.findall("<h1>(.*)</h1>", response.text)
+    say(f"\nURL:    {url}\nAnswer: {response.status_code}, {name}")
+    say(f"Proxy:  {'none' if running else response.headers['Server']}")
+    if response.status_code != 200:
+        raise SystemExit("That is not what it should response.")
 
 
 def stop() -> None:

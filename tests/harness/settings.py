@@ -1,4 +1,4 @@
-"""A generated project's settings: what .env.example says of each, who reads it, its default."""
+"""The settings of a generated project: description, readers and default."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""A running pair: started and stopped through pytest-docker, looked at through Docker's SDK."""
+"""A running pair: started by pytest-docker, inspected with Docker's SDK."""
 
 import json
 import os
@@ -123,12 +123,12 @@ class Stack:
 
     @property
     def port(self) -> int:
-        """The port of this machine that answers HTTP."""
+        """The port of this machine that is published for HTTP."""
         return self.published(8080)
 
     @property
     def url(self) -> str:
-        """Where the proxy answers."""
+        """The base URL of the stack."""
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, **arguments) -> requests.Response:

@@ -1,4 +1,4 @@
-"""The template: what it offers, read from cookiecutter.json, and how a project is made from it."""
+"""The template: its choices, from cookiecutter.json, and the generation of projects."""
 
 import json
 from collections.abc import Iterator

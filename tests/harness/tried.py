@@ -1,4 +1,4 @@
-"""Tests that are tried on some pairs only."""
+"""Tests that run on some pairs only."""
 
 from collections.abc import Sequence
 

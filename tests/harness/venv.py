@@ -1,4 +1,4 @@
-"""Make .venv with the pinned test tools, on a machine that has Python and perhaps not pip.
+"""Create .venv with the pinned test tools, on a machine with Python but possibly without pip.
 
 Standard library only: it runs before anything is installed.
 """

@@ -1,4 +1,4 @@
-"""What no HTTP library sends: bytes as they are, to the proxy's published port or a container."""
+"""Sends bytes that no HTTP library would send, to the proxy's published port or a container."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """One well-framed answer, read to its end."""
+    """One well-framed response, read to its end."""
 
     status: int
     headers: Message
@@ -26,7 +26,7 @@ class Reply:
 
 @dataclass
 class Exchange:
-    """What came back: the well-framed answers in order, and what was left after them."""
+    """What came back: the well-framed responses in order, and what was left after them."""
 
     replies: list[Reply] = field(default_factory=list)
     rest: bytes = b""
@@ -34,7 +34,7 @@ class Exchange:
 
     @property
     def statuses(self) -> list[int]:
-        """The answers' statuses, in order."""
+        """The responses' statuses, in order."""
         return [reply.status for reply in self.replies]
 
 
@@ -51,7 +51,7 @@ def exchange(
 
     It is sent at once, or in pieces of so many bytes, each of which the other side reads alone.
 
-    ``methods`` are those of the requests, where it matters: an answer to HEAD has no body. Where
+    ``methods`` are those of the requests, where it matters: a response to HEAD has no body. Where
     nothing comes for ``wait`` seconds the sending half is closed, and after as long again the rest.
     """
     raw, closed = _talk((host, port), data, wait, piece or len(data) or 1)
@@ -74,7 +74,7 @@ def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tup
     received = bytearray()
     half_closed = False
     with socket.create_connection(address, timeout=wait) as connection:
-        with suppress(OSError):  # refused before it was sent whole: the answer says why
+        with suppress(OSError):  # refused before it was sent whole: the response says why
             for start in range(0, len(data), piece):
                 if start:
                     time.sleep(0.01)
@@ -96,10 +96,10 @@ def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tup
 
 
 class _Stream(BytesIO):
-    """Bytes in the place of a socket, for http.client to read answer after answer from."""
+    """Bytes in the place of a socket, for http.client to read response after response from."""
 
     def makefile(self, mode: str) -> "_Stream":
         return self
 
     def close(self) -> None:
-        """Stay open: HTTPResponse closes its file at each answer's end."""
+        """Stay open: HTTPResponse closes its file at each response's end."""

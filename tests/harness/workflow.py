@@ -1,4 +1,4 @@
-"""A GitHub workflow, run on this machine: its commands as they stand, its actions by stand-ins.
+"""A local runner for GitHub workflows: real commands, stand-ins for actions.
 
 It understands what the workflows of this repository's projects say, and refuses the rest.
 """

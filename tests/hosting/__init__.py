@@ -1,1 +1,1 @@
-"""Each platform's files: validated, and used as its platform would."""
+"""The files for each platform: validated, and run as on the platform."""

@@ -1,4 +1,4 @@
-"""A platform's load balancer in small: it treats a client's headers as the real one does."""
+"""An emulated load balancer, which treats clients' headers as the platform's does."""
 
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -78,7 +78,7 @@ def balancer(
 
     It serves ``static``, folders of this machine by their paths, itself. With ``sockets`` the
     upstream is the name of a unix socket in that folder. Yields the balancer's address on this
-    machine; its answers name the client that it saw, in X-Balancer-Client.
+    machine; its responses name the client that it saw, in X-Balancer-Client.
     """
     volumes = {str(path): {"bind": f"/folders{url}", "mode": "ro"} for url, path in static.items()}
     if sockets:

@@ -1,4 +1,4 @@
-"""Projects made for every target, and their images: built once for each pair that is tried."""
+"""Projects for all platforms, and their images, built once for each tested pair."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What a service must do on every platform: the core of the conformance suite, by one address.
+"""Requirements for a service on every platform: the core of the conformance tests, by URL.
 
 The application has the probe's views (tests/pairs/probe), and a balancer stands in front of it.
 """
@@ -58,10 +58,10 @@ def get(url: str, headers: dict[str, str] | None = None) -> requests.Response:
 def check_client_and_address(url: str) -> None:
     """The client is the one that the balancer saw, by HTTPS, whatever it claims of itself."""
     for claims in ({}, CLAIMS):
-        answer = get(f"{url}/probe/request", headers={"Host": "service.example"} | claims)
-        assert answer.status_code == 200
-        told = answer.json()
-        assert told["address"] == answer.headers["X-Balancer-Client"], told
+        response = get(f"{url}/probe/request", headers={"Host": "service.example"} | claims)
+        assert response.status_code == 200
+        told = response.json()
+        assert told["address"] == response.headers["X-Balancer-Client"], told
         assert told["root"] == "https://service.example/", told
     redirect = get(f"{url}/probe/redirect/address", headers={"Host": "service.example"} | CLAIMS)
     assert redirect.headers["Location"] == "https://service.example/probe/request"
@@ -69,8 +69,8 @@ def check_client_and_address(url: str) -> None:
 
 def check_https(url: str) -> None:
     """The client came by HTTPS, so that its browser is told to stay with it."""
-    answer = get(f"{url}/probe/request", headers={"Host": "service.example"})
-    assert answer.headers["Strict-Transport-Security"].startswith("max-age=31536000")
+    response = get(f"{url}/probe/request", headers={"Host": "service.example"})
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
 def check_spellings(url: str) -> None:
@@ -78,13 +78,13 @@ def check_spellings(url: str) -> None:
     reached = {}
     for name in SPELLINGS:
         for headers in ({name: "6.6.6.6"}, {"X-Filler": "1", name: "6.6.6.6"}):
-            answer = get(f"{url}/probe/request", headers={"Host": "service.example"} | headers)
-            if answer.status_code != 200:
-                reached[name] = answer.status_code
+            response = get(f"{url}/probe/request", headers={"Host": "service.example"} | headers)
+            if response.status_code != 200:
+                reached[name] = response.status_code
                 continue
-            told = answer.json()
+            told = response.json()
             seen = {header: value for header, value in told["headers"] if "6.6.6.6" in value}
-            right = told["address"] == answer.headers["X-Balancer-Client"]
+            right = told["address"] == response.headers["X-Balancer-Client"]
             right &= told["root"] == "https://service.example/"
             right &= dict(told["headers"]).get("X-Auth-User") == "real"
             if seen or not right:
@@ -94,25 +94,25 @@ def check_spellings(url: str) -> None:
 
 def check_trace(url: str) -> None:
     """Nobody chooses the id of a request in the logs, or continues a trace, from outside."""
-    answer = get(f"{url}/probe/request", headers=TRACE)
-    told = {name.lower(): value for name, value in answer.json()["headers"]}
+    response = get(f"{url}/probe/request", headers=TRACE)
+    told = {name.lower(): value for name, value in response.json()["headers"]}
     assert {name for name in TRACE if told.get(name.lower()) == TRACE[name]} == set()
-    assert answer.headers.get("X-Request-ID") != TRACE["X-Request-ID"]
+    assert response.headers.get("X-Request-ID") != TRACE["X-Request-ID"]
 
 
 def check_health(url: str) -> None:
     """200, and no redirect: platforms do not follow any."""
     for path in ("/health/live", "/health/ready"):
-        answer = get(url + path, headers={"Host": "10.0.0.1"})
-        assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+        response = get(url + path, headers={"Host": "10.0.0.1"})
+        assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 def check_static_files(url: str) -> None:
     """They are served."""
-    answer = get(f"{url}/static/style.css")
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"].startswith("text/css")
-    again = get(f"{url}/static/style.css", headers={"If-None-Match": answer.headers["ETag"]})
+    response = get(f"{url}/static/style.css")
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith("text/css")
+    again = get(f"{url}/static/style.css", headers={"If-None-Match": response.headers["ETag"]})
     assert again.status_code == 304
 
 
@@ -123,26 +123,26 @@ def check_bodies(url: str, *, chunked: bool = True) -> None:
         seen = {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
         pieces = (body[start : start + 8000] for start in range(0, size, 8000))
         for data in (body, pieces) if chunked else (body,):
-            answer = requests.post(f"{url}/probe/upload", data=data, timeout=15)
-            assert (answer.status_code, answer.json()) == (200, seen)
+            response = requests.post(f"{url}/probe/upload", data=data, timeout=15)
+            assert (response.status_code, response.json()) == (200, seen)
     too_long = requests.post(f"{url}/probe/upload", data=bytes(11 * 1024 * 1024), timeout=15)
     assert too_long.status_code == 413
 
 
-def check_answers(url: str) -> None:
+def check_responses(url: str) -> None:
     """Empty, failing, unknown and streamed ones are what they should be."""
     for path, status in (("/probe/empty", 204), ("/probe/fail", 500), ("/nothing-here", 404)):
-        answer = get(url + path)
-        assert answer.status_code == status
-        assert "Traceback" not in answer.text
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        response = get(url + path)
+        assert response.status_code == status
+        assert "Traceback" not in response.text
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert requests.head(f"{url}/probe/bytes/10", timeout=15).headers["Content-Length"] == "10"
     assert len(get(f"{url}/probe/download/32").content) == 32 * 65536
 
 
 # What a load balancer in front says, and what must not pass for it.
 BEHIND_A_BALANCER = (check_client_and_address, check_https, check_spellings)
-ANYWHERE = (check_trace, check_health, check_static_files, check_bodies, check_answers)
+ANYWHERE = (check_trace, check_health, check_static_files, check_bodies, check_responses)
 CHECKS = (*BEHIND_A_BALANCER, *ANYWHERE)
 
 

@@ -1,4 +1,4 @@
-"""One instance of a service in small: containers that share their network, as sidecars do."""
+"""An emulated instance of a service: containers that share a network, as sidecars do."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -57,7 +57,7 @@ class Instance:
         return f"{networks[self.network]['IPAddress']}:{port}"
 
     def status(self, port: int, path: str) -> int | None:
-        """Ask as the platform's own checks do; None where nobody answers."""
+        """Ask as the platform's own checks do; None where nobody responds."""
         published = self.holder.ports[f"{port}/tcp"][0]["HostPort"]
         url = f"http://127.0.0.1:{published}{path}"
         try:
@@ -66,7 +66,7 @@ class Instance:
             return None
 
     def wait_for(self, port: int, path: str, *, seconds: float) -> None:
-        """Ask until the answer is 200. Fails with the logs after so many seconds."""
+        """Ask until the response is 200. Fails with the logs after so many seconds."""
         wait_until(lambda: self.status(port, path) == 200, timeout=seconds, told=self.logs)
 
     def logs(self) -> str:

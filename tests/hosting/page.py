@@ -1,4 +1,4 @@
-"""A target's page, followed to the letter, with stand-ins for the programs that need a cloud."""
+"""Runs the commands of a platform's page, with stand-ins for programs that need a cloud."""
 
 import os
 import shlex

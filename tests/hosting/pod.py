@@ -1,4 +1,4 @@
-"""A node's part of Kubernetes in small: runs a rendered Deployment's pod on Docker.
+"""An emulated Kubernetes node: runs the pod of a rendered Deployment on Docker.
 
 It does what the kubelet does with what this template uses, and fails on what it does not know.
 """
@@ -153,7 +153,7 @@ class Pod:
         return {"tmpfs": tmpfs, "volumes": binds}
 
     def await_probe(self, container: Manifest, kind: str) -> None:
-        """Ask as a probe does, until the answer is good or the probe would give up."""
+        """Ask as a probe does, until the response is good or the probe would give up."""
         probe = container[kind]
         ask = probe["httpGet"]
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
@@ -162,7 +162,7 @@ class Pod:
 
         def succeeds() -> bool:
             try:
-                answer = requests.get(
+                response = requests.get(
                     f"http://{self.address}:{port}{ask['path']}",
                     headers=headers,
                     timeout=probe.get("timeoutSeconds", 1),
@@ -170,7 +170,7 @@ class Pod:
                 )
             except requests.RequestException:
                 return False
-            return answer.status_code == 200
+            return response.status_code == 200
 
         seconds = probe["periodSeconds"] * probe.get("failureThreshold", 3)
         wait_until(

@@ -1,6 +1,6 @@
-"""PythonAnywhere's API in small: an account that the real client can be sent to.
+"""An emulation of PythonAnywhere's API, for the real client.
 
-It knows the calls that the page makes, and refuses whatever else. Their paths, fields and answers
+It knows the calls that the page makes, and refuses whatever else. Their paths, fields and responses
 are those of the client's own library, pythonanywhere-core 0.3.3, and its tests, and of
 https://help.pythonanywhere.com/pages/API and https://help.pythonanywhere.com/pages/ASGIAPI.
 """
@@ -54,7 +54,7 @@ class Account:
     calls: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
-    def answer(
+    def response(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes
     ) -> tuple[int, Any]:
         """Return the status and the content for one request."""
@@ -184,7 +184,7 @@ def api(account: Account, folder: Path) -> Iterator[dict[str, str]]:
                 self.close_connection = True
                 return
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, content = account.answer(self.command, self.path, self.headers, body)
+            status, content = account.response(self.command, self.path, self.headers, body)
             sent = b"" if content is None else json.dumps(content).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

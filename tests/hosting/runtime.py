@@ -1,4 +1,4 @@
-"""What platforms do in small: containers run, a bundle served by the platform's Python, a stop."""
+"""Emulated platforms: running containers, a bundle on the platform's Python, shutdown."""
 
 import os
 import shutil

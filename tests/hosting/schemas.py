@@ -1,4 +1,4 @@
-"""JSON Schemas of what platforms accept, made from what their own client libraries know."""
+"""JSON Schemas of the platforms' formats, generated from their client libraries."""
 
 import enum
 import json

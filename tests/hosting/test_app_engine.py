@@ -1,4 +1,4 @@
-"""Google App Engine: its files read by Google's parser, and what its page deploys run in small.
+"""Google App Engine: files read by Google's parser; the deployment of its page, emulated.
 
 Emulated: nothing here ran on App Engine.
 https://docs.cloud.google.com/appengine/docs/standard/python3/runtime
@@ -55,7 +55,7 @@ RUNTIMES = ("python313", "python314", "custom")
 # The host names that are trusted: what the tests request.
 HOSTS = "service.example,127.0.0.1"
 # What gcloud would say; "$here" is a folder for the test. Deploying sends what lies beside it.
-ANSWERS = {
+COMMAND_OUTPUT = {
     "gcloud": {
         "*' config get project '*": "echo my-project",
         "*' versions access latest '*": 'cat "$here/stdin-secrets-create"',
@@ -145,7 +145,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """The page, followed to the letter with a stand-in for gcloud."""
     programs = tmp_path_factory.mktemp("followed") / "programs"
     page = built.project / "deploy" / "app-engine" / "README.md"
-    found = follow(page, built.project, programs, ANSWERS)
+    found = follow(page, built.project, programs, COMMAND_OUTPUT)
     yield found
     (tag,) = found.calls_of("docker", "tag")
     run(["docker", "image", "rm", tag[-1]], cwd=built.project)
@@ -220,7 +220,7 @@ def test_the_standard_environment(
 ):
     """The entry point under gVisor, on a port that nobody knows before, in its class's memory.
 
-    Google's servers answer for the static files, from what was sent to them.
+    Google's servers response for the static files, from what was sent to them.
     """
     bundle = followed.folder / "standard"
     document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))

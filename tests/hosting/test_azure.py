@@ -1,4 +1,4 @@
-"""Azure App Service: its files against Azure's own client library, and a web app in small.
+"""Azure App Service: files against Azure's client library; an emulated web app.
 
 Emulated: nothing here ran on Azure. https://learn.microsoft.com/azure/app-service/overview-sidecar
 """
@@ -34,7 +34,7 @@ from .schemas import Schema, azure_model, problems
 DIGEST = "sha256:" + "0" * 64
 # What az would say; the rest of its commands say nothing. Docker's are only written down: the
 # images are there, and there is no registry.
-ANSWERS = {
+COMMAND_OUTPUT = {
     "docker": {},
     "az": {
         "*' acr repository show '*": f"echo {DIGEST}",
@@ -244,7 +244,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed
         built.project / "deploy" / "azure" / "README.md",
         built.project,
         tmp_path_factory.mktemp("followed") / "programs",
-        ANSWERS,
+        COMMAND_OUTPUT,
     )
 
 
@@ -307,7 +307,7 @@ class WebApp:
         )
 
     def warm_up(self) -> int | None:
-        """Ask once, as the platform does until it likes the answer."""
+        """Ask once, as the platform does until it likes the response."""
         return self.running.status(8080, self.settings["WEBSITE_WARMUP_PATH"])
 
     def is_warm(self) -> bool:

@@ -1,4 +1,4 @@
-"""Google Cloud Run: its files against its API's own description, and an instance of it in small.
+"""Google Cloud Run: files against the API's description; an emulated instance.
 
 Emulated: nothing here ran on Cloud Run. https://cloud.google.com/run/docs/container-contract
 """
@@ -30,7 +30,7 @@ HOSTS = "service.example,127.0.0.1"
 DIGEST = "@sha256:" + "0" * 64
 # What gcloud would say; the rest of its commands say nothing. Docker's are only written down: the
 # images are there, and there is no registry.
-ANSWERS = {
+COMMAND_OUTPUT = {
     "docker": {},
     "gcloud": {
         "*' images describe '*": f'echo "${{5%:*}}{DIGEST}"',
@@ -168,7 +168,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed
         built.project / "deploy" / "cloud-run" / "README.md",
         built.project,
         tmp_path_factory.mktemp("followed") / "programs",
-        ANSWERS,
+        COMMAND_OUTPUT,
     )
 
 

@@ -1,4 +1,4 @@
-"""AWS Elastic Beanstalk: its page followed, and the bundles that come of it run in small.
+"""AWS Elastic Beanstalk: the commands of its page; the resulting bundles, emulated.
 
 Emulated: nothing here ran on Elastic Beanstalk.
 https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/docker-configuration.html
@@ -27,7 +27,7 @@ from .runtime import add_probe, container, install, network, served, stop_in_the
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
 # What the cloud's programs do; "$here" is a folder for the test. Creating an environment sends the
 # bundle.
-ANSWERS = {
+COMMAND_OUTPUT = {
     "aws": {"*' create-secret '*": f'cat > "$here/stored"; echo {ARN}'},
     "eb": {
         "*' init '*": 'mkdir -p .elasticbeanstalk; echo "$3" > "$here/platform"',
@@ -163,7 +163,7 @@ def bundles(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
     folder = tmp_path_factory.mktemp("elastic-beanstalk")
     programs = folder / "programs"
     page = built.project / "deploy" / "elastic-beanstalk" / "README.md"
-    followed = follow(page, built.project, programs, ANSWERS)
+    followed = follow(page, built.project, programs, COMMAND_OUTPUT)
     key = built.key
     assert (programs / "stored").read_text(encoding="utf-8") == key
     (policy,) = followed.calls_of("aws", "iam", "put-role-policy")

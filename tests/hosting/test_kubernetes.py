@@ -1,4 +1,4 @@
-"""Kubernetes without a cluster: its validators on the manifests, and the pod emulated on Docker."""
+"""Kubernetes without a cluster: validated manifests, and the pod emulated on Docker."""
 
 import random
 import shutil

@@ -1,4 +1,4 @@
-"""The files for Swarm and Kubernetes, by the validators that there are; each is seen to refuse."""
+"""The files for Swarm and Kubernetes, checked by validators that also reject invalid files."""
 
 import copy
 import shutil

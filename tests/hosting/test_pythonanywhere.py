@@ -1,4 +1,4 @@
-"""PythonAnywhere: its page followed with its own client, and what comes of it run in small.
+"""PythonAnywhere: the commands of its page with the real client; the result, emulated.
 
 Emulated: nothing here ran on PythonAnywhere. Its API is tests/hosting/pythonanywhere.py.
 https://help.pythonanywhere.com/pages/Flask https://help.pythonanywhere.com/pages/ASGICommandLine
@@ -185,14 +185,14 @@ def test_mistakes_are_seen(method: str, place: str, status: int, sent: dict, tmp
     account = Account("you", "a-token", webapps={DOMAIN: {}}, static_files={DOMAIN: {}})
     with api(account, tmp_path) as environment:
         url = CALLS[place].format(site=environment["PYTHONANYWHERE_SITE"])
-        answer = requests.request(
+        response = requests.request(
             method,
             url,
             **{"headers": {"Authorization": "Token a-token"}} | sent,
             verify=environment["REQUESTS_CA_BUNDLE"],
             timeout=10,
         )
-    assert answer.status_code == status
+    assert response.status_code == status
     assert len(account.refused) == 1
 
 

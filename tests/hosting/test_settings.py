@@ -1,4 +1,4 @@
-"""What the files of all platforms have in common, read from the files: trust, keys, base images."""
+"""Common settings of all platforms' files: trusted proxies, keys, base images."""
 
 import re
 from pathlib import Path

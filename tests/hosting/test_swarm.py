@@ -1,4 +1,4 @@
-"""Docker Swarm for real, on the tests' engine: one node, where the page's commands are followed.
+"""A real Docker Swarm of one node on the tests' engine, with the commands of its page.
 
 The kernel may lack IPVS, which the routing mesh and virtual addresses need; the stack uses neither.
 """
@@ -53,7 +53,7 @@ class Service:
 
     @property
     def url(self) -> str:
-        """Where the sidecar answers."""
+        """The base URL of the sidecar."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

@@ -1,4 +1,4 @@
-"""The front page in a real browser, behind each proxy: in production, and in development."""
+"""The front page in a real browser, behind each proxy, in production and in development."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -75,21 +75,21 @@ def visit(page: Page, url: str) -> Response | None:
     failures = []
     page.on("requestfailed", lambda request: failures.append(request.failure))
     try:
-        answer = page.goto(url, wait_until="networkidle")
+        response = page.goto(url, wait_until="networkidle")
     except Error as error:
         if not any(reason in error.message for reason in (NETWORK_CHANGED, STILL_SHOWN)):
             raise
         return None
-    return None if NETWORK_CHANGED in failures else answer
+    return None if NETWORK_CHANGED in failures else response
 
 
 def look(page: Page, stack: Stack, picture: Path) -> Response:
     """Open the front page, take a picture of it, and check what holds for every look of it."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
-    answer = wait_until(lambda: visit(page, f"{stack.url}/"), timeout=30)
+    response = wait_until(lambda: visit(page, f"{stack.url}/"), timeout=30)
     page.screenshot(path=picture, full_page=True)
-    assert answer.status == 200
+    assert response.status == 200
     assert len(asked) >= 2, "with its style"
     assert all(url.startswith(f"{stack.url}/") for url in asked), "nothing comes from elsewhere"
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "too wide"
@@ -98,7 +98,7 @@ def look(page: Page, stack: Stack, picture: Path) -> Response:
     assert (int(red) < 64) == dark, "not in the scheme that was asked for"
     report = Axe().run(page)
     assert report.violations_count == 0, report.generate_report()
-    return answer
+    return response
 
 
 @some_looks
@@ -111,7 +111,7 @@ def test_in_production_it_gives_nothing_away(stack: Stack, page: Page, tmp_path:
 def test_in_development_it_shows_what_the_application_sees(
     debugged: Stack, page: Page, tmp_path: Path
 ):
-    answer = look(page, debugged, tmp_path / "page.png")
+    response = look(page, debugged, tmp_path / "page.png")
     shown = dict(
         zip(
             page.locator("dt").all_inner_texts(),
@@ -122,7 +122,7 @@ def test_in_development_it_shows_what_the_application_sees(
     name = f"{debugged.name}_default"
     (network,) = debugged.docker.networks.get(name).attrs["IPAM"]["Config"]
     proxy = debugged.container("proxy").attrs["NetworkSettings"]["Networks"][name]
-    request_id = answer.headers["x-request-id"]
+    request_id = response.headers["x-request-id"]
     assert debugged.pair.server in shown.pop("Server").lower()
     assert shown == {
         "Proxy": proxy["IPAddress"],

@@ -1,4 +1,4 @@
-"""Metrics and traces: exact on every server, over all its processes, and for the inside alone."""
+"""Metrics and traces: exact over all processes of every server, and not public."""
 
 import base64
 from collections import Counter
@@ -108,8 +108,8 @@ def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
 def test_each_request_is_traced_once_by_its_id(stack: Stack):
     """From every process: each sends its own spans."""
     with ThreadPoolExecutor(CLIENTS) as pool:
-        answers = list(pool.map(lambda _: stack.get("/nothing-here"), range(5 * CLIENTS)))
-    ids = [answer.headers["X-Request-ID"] for answer in answers]
+        responses = list(pool.map(lambda _: stack.get("/nothing-here"), range(5 * CLIENTS)))
+    ids = [response.headers["X-Request-ID"] for response in responses]
 
     def traced() -> Counter[str]:
         return Counter(about.get("request.id") for _, about in spans(stack))
@@ -153,7 +153,7 @@ def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):
     with ThreadPoolExecutor(CLIENTS) as pool:
         statuses = [status for each in pool.map(client, range(CLIENTS)) for status in each]
     assert statuses == [200] * CLIENTS * EACH
-    # Whichever worker answers, and however often.
+    # Whichever worker responds, and however often.
     for _ in range(5):
         assert counted(stack, method="GET", route="/", status="200") == 1000
 
@@ -167,6 +167,6 @@ def test_they_are_not_public(stack: Stack, path: str):
     url.url = stack.url + path
     for connection in ("keep-alive", "close, X-Forwarded-For"):
         url.headers["Connection"] = connection
-        answer = stack.session.send(url, timeout=15, allow_redirects=False)
-        assert answer.status_code in (308, 404)
-        assert "http_request" not in answer.text
+        response = stack.session.send(url, timeout=15, allow_redirects=False)
+        assert response.status_code in (308, 404)
+        assert "http_request" not in response.text

@@ -1,4 +1,4 @@
-"""Pairs that run as their project's own overlays of compose.yaml have them run."""
+"""Pairs that run with the overlays of compose.yaml."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A stack that is asked over TLS, by libraries and byte for byte."""
+"""Requests over TLS, by libraries and byte by byte."""
 
 import asyncio
 import ssl
@@ -34,12 +34,12 @@ class HttpsStack(Stack):
 
     @property
     def https_port(self) -> int:
-        """The port of this machine that answers HTTPS."""
+        """The port of this machine that serves HTTPS."""
         return self.published(8443)
 
     @property
     def url(self) -> str:
-        """Where the proxy answers HTTPS."""
+        """Where the proxy serves HTTPS."""
         return f"https://127.0.0.1:{self.https_port}"
 
     @property

@@ -1,4 +1,4 @@
-"""A certificate that others trust: from an authority, by the commands of the project's README."""
+"""A certificate from a certificate authority, with the commands of the project's README."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""What every pair answers over HTTP, asked again over HTTPS: the same tests, through a tunnel."""
+"""The responses over HTTPS are those over HTTP: the same tests, through a TLS tunnel."""
 
 from tests.harness.template import PROXIES, Pair
 from tests.overlays.conftest import PAIRS_TRIED
@@ -7,14 +7,14 @@ from tests.pairs.test_forwarding import (
     test_all_claims_at_once_are_ignored,
     test_claims_about_the_client_are_ignored,
 )
-from tests.pairs.test_headers import test_every_answer_is_guarded
+from tests.pairs.test_headers import test_every_response_has_security_headers
 from tests.pairs.test_routing import (
-    test_answer_is_exact,
     test_conditional_request,
     test_front_page_names_the_service_and_not_what_serves_it,
     test_head_is_get_without_a_body,
     test_no_content,
     test_options,
+    test_response_is_exact,
     test_two_cookies,
     test_wrong_method,
 )
@@ -30,16 +30,16 @@ PAIRS = [Pair(tried.server, proxy) for tried in PAIRS_TRIED for proxy in PROXIES
 
 __all__ = [
     "test_all_claims_at_once_are_ignored",
-    "test_answer_is_exact",
     "test_body_over_the_limit",
     "test_claims_about_the_client_are_ignored",
     "test_conditional_request",
     "test_events_arrive_one_by_one",
-    "test_every_answer_is_guarded",
+    "test_every_response_has_security_headers",
     "test_front_page_names_the_service_and_not_what_serves_it",
     "test_head_is_get_without_a_body",
     "test_no_content",
     "test_options",
+    "test_response_is_exact",
     "test_slow_readers_hold_up_nobody",
     "test_static_file_comes_from_the_proxy",
     "test_two_cookies",

@@ -1,4 +1,4 @@
-"""compose.dev.yaml, and the two commands without Docker: what is saved counts, errors are shown."""
+"""Development, with compose.dev.yaml and without Docker: reload on save, errors in the browser."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def files(project: Path) -> set[Path]:
 
 @pytest.fixture(scope="module")
 def save(project: Path) -> Iterator[Save]:
-    """Save a view, and ask for it until its answer has a text in it."""
+    """Save a view, and ask for it until its response has a text in it."""
     with saving(project) as save:
         yield save
 
@@ -81,13 +81,15 @@ def test_saved_template_and_static_file_count_at_once(development: Stack, projec
         first = development.get(path)
         file.write_text(text + "<!-- saved -->", encoding="utf-8")
         try:
-            answer = development.get(path, headers={"If-None-Match": first.headers.get("ETag", "")})
-            assert answer.status_code == 200
-            assert "<!-- saved -->" in answer.text
+            response = development.get(
+                path, headers={"If-None-Match": first.headers.get("ETag", "")}
+            )
+            assert response.status_code == 200
+            assert "<!-- saved -->" in response.text
         finally:
             file.write_text(text, encoding="utf-8")
-    assert answer.headers["Server"] == first.headers["Server"]
-    assert "X-Request-ID" in answer.headers
+    assert response.headers["Server"] == first.headers["Server"]
+    assert "X-Request-ID" in response.headers
 
 
 def test_module_beside_the_package_counts_too(development: Stack, project: Path):
@@ -101,9 +103,9 @@ def test_module_beside_the_package_counts_too(development: Stack, project: Path)
 
 
 def test_broken_module_is_shown_and_mended(development: Stack, save: Save):
-    answer = save("(", development.url, "SyntaxError")
-    assert answer.status_code == 500
-    assert "Werkzeug Debugger" in answer.text
+    response = save("(", development.url, "SyntaxError")
+    assert response.status_code == 500
+    assert "Werkzeug Debugger" in response.text
     assert save('"mended"', development.url, "mended").status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""HTTP/2: the same answers as HTTP/1.1, and nothing that frames smuggle past the proxy."""
+"""HTTP/2: the same responses as HTTP/1.1, and no request smuggling."""
 
 import asyncio
 import hashlib
@@ -59,7 +59,7 @@ def client(stack: HttpsStack) -> Iterator[httpx.Client]:
     ],
     ids=str,
 )
-def test_answers_are_those_of_http_1(
+def test_responses_are_those_of_http_1(
     stack: HttpsStack, client: httpx.Client, method: str, path: str
 ):
     old, new = stack.request(method, path), client.request(method, path)
@@ -67,12 +67,12 @@ def test_answers_are_those_of_http_1(
     assert (new.status_code, new.content) == (old.status_code, old.content)
     for name in ("Content-Type", "Location", "Allow", "ETag", "Cache-Control", "Set-Cookie"):
         assert new.headers.get(name) == old.headers.get(name), name
-    for answer in (old.raw.headers.getlist, new.headers.get_list):
-        assert answer("Strict-Transport-Security") == ["max-age=31536000"]
+    for response in (old.raw.headers.getlist, new.headers.get_list):
+        assert response("Strict-Transport-Security") == ["max-age=31536000"]
         for name, value in GUARDS.items():
-            assert answer(name) == [value], name
-        assert len(answer("X-Request-ID")) == 1
-        assert not answer("Upgrade")
+            assert response(name) == [value], name
+        assert len(response("X-Request-ID")) == 1
+        assert not response("Upgrade")
     assert not new.headers.get("Connection")
 
 
@@ -80,8 +80,8 @@ def test_answers_are_those_of_http_1(
 @pytest.mark.parametrize("announced", [True, False])
 def test_upload(client: httpx.Client, size: int, announced: bool):
     body = bytes(number % 251 for number in range(size))
-    answer = client.post("/probe/upload", content=body if announced else iter([body]))
-    assert answer.json() == {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
+    response = client.post("/probe/upload", content=body if announced else iter([body]))
+    assert response.json() == {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def test_upload_over_the_limit(stack: HttpsStack, client: httpx.Client):
@@ -100,8 +100,8 @@ def test_address_over_the_limit(stack: HttpsStack, client: httpx.Client):
 def test_events_arrive_one_by_one(stack: HttpsStack, client: httpx.Client):
     """The next is made only once the one before has arrived."""
     name = uuid4().hex
-    with client.stream("GET", f"/probe/stream/{name}") as answer:
-        for number, event in enumerate(answer.iter_raw()):
+    with client.stream("GET", f"/probe/stream/{name}") as response:
+        for number, event in enumerate(response.iter_raw()):
             assert event == f"data: {number}\n\n".encode()
             stack.request("PUT", f"/probe/marks/{name}")
     assert number == 4
@@ -114,7 +114,9 @@ def test_many_requests_at_once(stack: HttpsStack):
         async with httpx.AsyncClient(**settings(stack)) as client:
             return await asyncio.gather(*(client.get(f"/probe/work/0.1/{name}") for name in names))
 
-    assert [answer.text for answer in asyncio.run(ask())] == [f"{name}\n" * 1000 for name in names]
+    assert [response.text for response in asyncio.run(ask())] == [
+        f"{name}\n" * 1000 for name in names
+    ]
 
 
 def test_the_application_knows_the_client(stack: HttpsStack, client: httpx.Client):

@@ -1,4 +1,4 @@
-"""HTTPS: by which protocols, from which certificate, and how HTTP leads there."""
+"""HTTPS: protocols, certificates, and the redirect from HTTP."""
 
 import re
 import shutil
@@ -93,13 +93,13 @@ def test_the_proxys_health_needs_no_tls(stack: HttpsStack):
     assert over_http(stack, "GET /health/proxy HTTP/1.1").body == b"ok\n"
 
 
-def test_a_certificate_authority_finds_the_answer_to_its_challenge(stack: HttpsStack):
+def test_a_certificate_authority_finds_the_response_to_its_challenge(stack: HttpsStack):
     folder = stack.certificate.parent / "webroot" / ".well-known" / "acme-challenge"
     folder.mkdir(parents=True)
-    (folder / "token").write_text("answer")
+    (folder / "token").write_text("response")
     path = "/.well-known/acme-challenge"
     reply = over_http(stack, f"GET {path}/token HTTP/1.1")
-    assert (reply.status, reply.body) == (200, b"answer")
+    assert (reply.status, reply.body) == (200, b"response")
     for other in ("other", "", "../../../privkey.pem", "%2e%2e/%2e%2e/%2e%2e/privkey.pem"):
         reply = over_http(stack, f"GET {path}/{other} HTTP/1.1")
         assert reply.status in (308, 400, 403, 404)
@@ -113,12 +113,12 @@ def test_nothing_of_a_clients_trace_reaches_the_application(stack: HttpsStack):
 
 
 @pytest.mark.parametrize("query", ["", f"?length={5 * len('data: 0' + 2 * chr(10))}"])
-def test_streamed_answers_are_not_held_back(stack: HttpsStack, query: str):
+def test_streamed_responses_are_not_held_back(stack: HttpsStack, query: str):
     assert_each_event_arrives(stack, query)
 
 
 def test_strict_transport_security_can_be_turned_off(stack: HttpsStack):
-    """For what the proxy answers itself; the application has the same setting."""
+    """Also for the proxy's own responses; the application has the same setting."""
     with configured(stack, HSTS_MAX_AGE="0"):
         for path in ("/static/style.css", "/static/nothing"):
             assert "Strict-Transport-Security" not in stack.get(path).headers
@@ -184,7 +184,7 @@ def test_a_certificate_is_reloaded_without_losing_a_request(
     for client in begun:
         with client:
             client.send(b"Connection: close\r\n\r\n")
-            assert client.answer().status == 200
+            assert client.response().status == 200
     outcomes = [*running.outcomes, long.result()]
     lost = [outcome for outcome in outcomes if outcome.status != 200 or outcome.cut]
     record_property("certificate_reload_sent", len(outcomes))
@@ -211,10 +211,10 @@ def test_a_key_of_another_certificate_changes_nothing(
 
 
 def test_production_has_no_debugger(stack: HttpsStack):
-    answer = stack.get("/probe/fail")
-    assert answer.status_code == 500
-    assert "debugger" not in answer.text.lower()
-    assert "Traceback" not in answer.text
+    response = stack.get("/probe/fail")
+    assert response.status_code == 500
+    assert "debugger" not in response.text.lower()
+    assert "Traceback" not in response.text
     style = stack.get("/", params={"__debugger__": "yes", "cmd": "resource", "f": "style.css"})
     assert style.headers["Content-Type"] == "text/html; charset=utf-8"
     assert stack.get("/console").status_code == 404

@@ -1,4 +1,4 @@
-"""Each pair is generated, built and started once; its tests ask it through the proxy."""
+"""Each pair is generated, built and started once; its tests send requests to its proxy."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Ways to break the template, three or more for each concern: its tests must turn red for each.
+"""Mutations of the template, at least three for each concern. Its tests must detect each one.
 
 A concern is a file of this folder, or of tests/application/ with that folder's name before it;
 "differential" is tests/differential/, which compares the broken pair with others.
@@ -143,7 +143,11 @@ MUTATIONS = [
         "super().__init__(file, -1)",
     ),
     Mutation(
-        "application/forms", "waitress-apache", "compose.yaml", "APP_TMP_SIZE:-256M", "APP_TMP_SIZE:-64M"
+        "application/forms",
+        "waitress-apache",
+        "compose.yaml",
+        "APP_TMP_SIZE:-256M",
+        "APP_TMP_SIZE:-64M",
     ),
     Mutation(
         "application/forms",
@@ -404,7 +408,9 @@ MUTATIONS = [
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "{${TRUSTED_PROXY_COUNT}}$", "{1}$"),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, r"\]?(?::\d{1,5})?", r"\]?"),
     Mutation("load_balancer", "gunicorn-apache", HTTPD, "RemoteIPHeader X-Forwarded-For"),
-    Mutation("load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*+){${TRUSTED_PROXY_COUNT}}$", ",$"),
+    Mutation(
+        "load_balancer", "gunicorn-apache", HTTPD, "(?:,[^,]*+){${TRUSTED_PROXY_COUNT}}$", ",$"
+    ),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "${NGINX_TRUSTED_NETWORKS}"),
     Mutation(
         "load_balancer",

@@ -1,4 +1,4 @@
-"""A pair's project with the probe's static files, broken in some way where that is asked for."""
+"""A pair's project with the probe's static files, and with a mutation if there is one."""
 
 import gzip
 import shutil

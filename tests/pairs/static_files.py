@@ -1,4 +1,4 @@
-"""Static files that the probed project has besides its own, and what is right for each."""
+"""Static files that the tests add to the project, and the expected response for each."""
 
 # The Content-Type that is right for each extension.
 TYPES = {

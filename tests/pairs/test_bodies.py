@@ -1,4 +1,4 @@
-"""Request bodies arrive whole, or not at all, however they are sent."""
+"""Request bodies arrive completely or not at all, however they are sent."""
 
 import hashlib
 import os
@@ -66,10 +66,10 @@ def test_chunks(stack: Stack, size: int, chunk: int, extension: str, end: bytes)
             "Transfer-Encoding: chunked",
             body=chunked(body, chunk, extension) + end,
         )
-        answer = client.answer()
-        assert (answer.status, answer.json()) == (200, seen(body))
+        response = client.response()
+        assert (response.status, response.json()) == (200, seen(body))
         client.request("GET /probe/request HTTP/1.1")
-        assert client.answer().json()["address"] != "6.6.6.6"
+        assert client.response().json()["address"] != "6.6.6.6"
 
 
 def test_trailers_are_no_headers(stack: Stack):
@@ -80,7 +80,7 @@ def test_trailers_are_no_headers(stack: Stack):
             "Trailer: X-Trailer",
             body=b"1\r\nx\r\n0\r\nX-Trailer: evil\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n",
         )
-        told = client.answer().json()
+        told = client.response().json()
     assert "evil" not in str(told)
     assert "6.6.6.6" not in str(told)
 
@@ -95,9 +95,9 @@ def test_long_trailers(stack: Stack):
             "Connection: close",
             body=b"1\r\nx\r\n0\r\n" + trailers + b"\r\n",
         )
-        answer = client.answer()
-    assert answer.status in (200, 400, 431)
-    assert answer.status != 200 or answer.json() == seen(b"x")
+        response = client.response()
+    assert response.status in (200, 400, 431)
+    assert response.status != 200 or response.json() == seen(b"x")
     assert stack.get("/health/live").status_code == 200
 
 
@@ -118,13 +118,13 @@ def test_chunks_one_by_one(stack: Stack):
             b"\n",
         ):
             client.send(part)
-        assert client.answer().json() == seen(b"abcdef")
+        assert client.response().json() == seen(b"abcdef")
 
 
 @pytest.mark.parametrize("send_body", [True, False], ids=["with-body", "waiting"])
 @pytest.mark.parametrize("expected", ["100-continue", "100-Continue"])
 def test_expect_continue(stack: Stack, send_body: bool, expected: str):
-    """The answer is there at once, whether the client waits for leave to send or not."""
+    """The response is there at once, whether the client waits for leave to send or not."""
     with Raw(stack, timeout=2) as client:
         headers = (f"Expect: {expected}", "Content-Length: 1000")
         client.request("POST /probe/upload HTTP/1.1", *headers)
@@ -134,15 +134,15 @@ def test_expect_continue(stack: Stack, send_body: bool, expected: str):
             while client.stream.readline() != b"\r\n":
                 pass
         client.send(b"x" * 1000)
-        assert client.answer().json() == seen(b"x" * 1000)
+        assert client.response().json() == seen(b"x" * 1000)
         client.request("GET /health/live HTTP/1.1")
-        assert client.answer().status == 200
+        assert client.response().status == 200
 
 
 def test_expect_continue_without_a_body(stack: Stack):
     with Raw(stack, timeout=2) as client:
         client.request("GET /health/live HTTP/1.1", "Expect: 100-continue")
-        assert client.answer().status == 200
+        assert client.response().status == 200
 
 
 def test_expect_something_else(stack: Stack):
@@ -151,7 +151,7 @@ def test_expect_something_else(stack: Stack):
         client.request(
             "POST /probe/upload HTTP/1.1", "Expect: 200-maybe", "Content-Length: 1", body=b"x"
         )
-        assert client.answer().status in (200, 417)
+        assert client.response().status in (200, 417)
     assert stack.get("/health/live").status_code == 200
 
 
@@ -160,19 +160,19 @@ def test_length_over_the_limit_is_refused_at_once(stack: Stack, header: str):
     """By its announcement: nothing of the body is waited for."""
     with Raw(stack, timeout=2) as client:
         client.request("POST /probe/upload HTTP/1.1", header, f"Content-Length: {LIMIT + 1}")
-        answer = client.answer()
-        assert answer.status == 413
-        assert "X-Probe-Path" not in answer.headers
+        response = client.response()
+        assert response.status == 413
+        assert "X-Probe-Path" not in response.headers
         # Or the body would be taken for a request.
-        assert answer.headers["Connection"] == "close"
+        assert response.headers["Connection"] == "close"
 
 
 @pytest.mark.smoke
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_body_over_the_limit(stack: Stack, in_chunks: bool):
     body = bytes(LIMIT + 1024 * 1024)
-    answer = stack.request("POST", "/probe/upload", data=iter([body]) if in_chunks else body)
-    assert answer.status_code == 413
+    response = stack.request("POST", "/probe/upload", data=iter([body]) if in_chunks else body)
+    assert response.status_code == 413
 
 
 @pytest.mark.parametrize(
@@ -239,11 +239,11 @@ def test_unread_body_and_the_request_behind_it(stack: Stack, path: str):
         with Raw(stack) as client:
             client.request(f"POST {path} HTTP/1.1", header, body=sent)
             client.request("GET /health/live HTTP/1.1")
-            first = client.answer()
+            first = client.response()
             assert first.status == statuses[path]
             # httpd closes the connection after a 500.
             if first.headers.get("Connection") != "close":
-                assert client.answer().body == b'{"status":"ok"}\n'
+                assert client.response().body == b'{"status":"ok"}\n'
 
 
 def test_eighty_unread_bodies(stack: Stack):
@@ -265,11 +265,11 @@ def test_slow_upload_is_ended(stack: Stack):
 @pytest.mark.parametrize(("parts", "status"), [(1000, 200), (1001, 413)])
 def test_parts_of_a_form(stack: Stack, parts: int, status: int):
     fields = {f"field{number}": (None, "x") for number in range(parts)}
-    answer = stack.request("POST", "/probe/form", files=fields)
-    assert answer.status_code == status
-    assert status != 200 or answer.text == "1000"
+    response = stack.request("POST", "/probe/form", files=fields)
+    assert response.status_code == status
+    assert status != 200 or response.text == "1000"
 
 
 def test_form_with_a_long_field(stack: Stack):
-    answer = stack.request("POST", "/probe/form", files={"field": (None, "x" * 600_000)})
-    assert answer.status_code == 413
+    response = stack.request("POST", "/probe/form", files={"field": (None, "x" * 600_000)})
+    assert response.status_code == 413

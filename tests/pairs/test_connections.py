@@ -1,4 +1,4 @@
-"""Connections: kept, closed and shared between requests as HTTP says."""
+"""Connections are kept, closed and reused according to HTTP."""
 
 import time
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from tests.harness.raw import Raw
 from tests.harness.stack import Stack
 
 
-def test_pipelined_requests_are_answered_in_order(stack: Stack):
+def test_pipelined_requests_get_responses_in_order(stack: Stack):
     with Raw(stack) as client:
         client.send(
             *(f"GET /probe/bytes/{size} HTTP/1.1\r\nHost: x\r\n\r\n".encode() for size in (3, 1, 2))
         )
-        assert [client.answer().body for _ in range(3)] == [b"012", b"0", b"01"]
+        assert [client.response().body for _ in range(3)] == [b"012", b"0", b"01"]
 
 
 def test_a_thousand_requests_on_one_connection(stack: Stack):
@@ -25,7 +25,7 @@ def test_a_thousand_requests_on_one_connection(stack: Stack):
         for _ in range(1000):
             begun = time.monotonic()
             client.request("GET /health/live HTTP/1.1")
-            assert client.answer().status == 200
+            assert client.response().status == 200
             durations.append(time.monotonic() - begun)
     # Around 1 ms; delayed acknowledgements would make 40 of it. A busy machine slows some only.
     assert median(durations) < 0.03
@@ -48,7 +48,7 @@ def test_connections_to_the_application_are_kept(stack: Stack):
             before = accepted(stack)
             for _ in range(20):
                 client.request("GET /probe/bytes/10 HTTP/1.1")
-                assert client.answer().status == 200
+                assert client.response().status == 200
     assert accepted(stack) - before < 5
 
 
@@ -84,7 +84,7 @@ def test_ports_of_ended_connections_are_used_again(stack: Stack):
         while answered < 8 * ports and time.monotonic() < ends:
             with Raw(stack) as client:
                 client.request("GET /probe/bytes/10 HTTP/1.1", "Connection: close")
-                answered += client.answer().status == 200
+                answered += client.response().status == 200
     assert answered == 8 * ports
 
 
@@ -102,29 +102,29 @@ def test_ports_of_ended_connections_are_used_again(stack: Stack):
 def test_kept_or_closed(stack: Stack, path: str, version: str, header: str, kept: bool):
     with Raw(stack) as client:
         client.request(f"GET {path} HTTP/{version}", header)
-        assert client.answer().status == 200
+        assert client.response().status == 200
         if kept:
             client.request(f"GET {path} HTTP/{version}", "Connection: close")
-            assert client.answer().status == 200
+            assert client.response().status == 200
         assert client.closed()
 
 
 def test_no_chunks_for_http_1_0(stack: Stack):
     with Raw(stack) as client:
         client.request("GET /probe/download/2 HTTP/1.0")
-        answer = client.answer()
-        assert "Transfer-Encoding" not in answer.headers
-        assert len(answer.body) == 2 * 65536
+        response = client.response()
+        assert "Transfer-Encoding" not in response.headers
+        assert len(response.body) == 2 * 65536
 
 
 @pytest.mark.parametrize("path", ["/probe/bytes/10", "/probe/slow/half-closed"])
-def test_half_closed_client_gets_its_answer(stack: Stack, path: str):
+def test_half_closed_client_gets_its_response(stack: Stack, path: str):
     with Raw(stack) as client:
         client.request(f"GET {path} HTTP/1.1", "Connection: close")
         client.socket.shutdown(1)  # SHUT_WR: all is said
-        answer = client.answer()
-        assert answer.status == 200
-        assert answer.body in (b"0123456789", b"finished half-closed\n")
+        response = client.response()
+        assert response.status == 200
+        assert response.body in (b"0123456789", b"finished half-closed\n")
 
 
 def test_clients_that_leave_early_harm_nobody(stack: Stack):

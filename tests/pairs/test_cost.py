@@ -1,4 +1,4 @@
-"""Text that a client chooses is read in linear time, by the proxy and by the application.
+"""The proxy and the application read text from clients in linear time.
 
 Each text makes a pattern with nested or adjacent repetitions backtrack. The time is compared with
 that of a harmless text of the same size in the same header, so the machine's speed does not matter.

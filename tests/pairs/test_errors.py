@@ -1,4 +1,4 @@
-"""Errors: the application's and the proxy's, with pages that give nothing away."""
+"""Errors of the application and of the proxy, with pages that reveal no internals."""
 
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median
@@ -9,14 +9,14 @@ import requests
 from tests.harness.stack import Stack
 
 
-def harmless(answer: requests.Response) -> bool:
+def harmless(response: requests.Response) -> bool:
     """Say whether an error page is one for people, and nothing but that."""
-    told = answer.text + str(answer.headers)
+    told = response.text + str(response.headers)
     secrets = ("Traceback", "probe fails", "/app/", "gunicorn", "Python", "Debian", ":8000")
     assert not [secret for secret in secrets if secret in told]
-    assert answer.headers["Server"] in ("nginx", "Apache")  # no version, no application server
-    assert answer.headers["Content-Type"].startswith("text/html")
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Server"] in ("nginx", "Apache")  # no version, no application server
+    assert response.headers["Content-Type"].startswith("text/html")
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
     return True
 
 
@@ -32,9 +32,9 @@ def harmless(answer: requests.Response) -> bool:
     ],
 )
 def test_errors_give_nothing_away(stack: Stack, method: str, path: str, status: int):
-    answer = stack.request(method, path)
-    assert answer.status_code == status
-    assert harmless(answer)
+    response = stack.request(method, path)
+    assert response.status_code == status
+    assert harmless(response)
 
 
 @pytest.mark.parametrize("page", ["502", "504", "502.html", "504.html", ""])
@@ -43,39 +43,39 @@ def test_error_pages_are_for_errors_alone(stack: Stack, page: str):
 
 
 def test_error_while_handling_an_error(stack: Stack):
-    answer = stack.get("/probe/fail-twice")
-    assert answer.status_code == 500
-    assert "Traceback" not in answer.text
-    assert "probe" not in answer.text
+    response = stack.get("/probe/fail-twice")
+    assert response.status_code == 500
+    assert "Traceback" not in response.text
+    assert "probe" not in response.text
     assert stack.get("/health/live").status_code == 200
 
 
 def test_errors_do_not_add_up(stack: Stack):
     with ThreadPoolExecutor(8) as pool:
-        answers = list(
+        responses = list(
             pool.map(lambda _: requests.get(f"{stack.url}/probe/fail", timeout=9), range(40))
         )
-    assert {answer.status_code for answer in answers} == {500}
+    assert {response.status_code for response in responses} == {500}
     assert stack.get("/").status_code == 200
 
 
 @pytest.mark.parametrize("size", [2000, 6000])
-def test_long_header_in_an_answer(stack: Stack, size: int):
-    answer = stack.get(f"/probe/long-header/{size}")
-    assert answer.status_code == 200
-    assert len(answer.headers["X-Long"]) == size
+def test_long_header_in_an_response(stack: Stack, size: int):
+    response = stack.get(f"/probe/long-header/{size}")
+    assert response.status_code == 200
+    assert len(response.headers["X-Long"]) == size
 
 
 @pytest.mark.disruptive
 def test_application_away(stack: Stack):
     stack.compose("stop app")
     try:
-        answer = stack.get("/")
+        response = stack.get("/")
     finally:
         stack.start()
-    assert answer.status_code in (502, 503, 504)
-    assert harmless(answer)
-    assert "The service is not available now. Please try again later." in answer.text
+    assert response.status_code in (502, 503, 504)
+    assert harmless(response)
+    assert "The service is not available now. Please try again later." in response.text
 
 
 @pytest.mark.disruptive
@@ -85,10 +85,10 @@ def test_application_that_does_not_listen(stack: Stack):
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("PORT", "8001")
         stack.compose(recreate)
-        answers = [stack.get("/") for _ in range(9)]
+        responses = [stack.get("/") for _ in range(9)]
     stack.compose(recreate)
-    assert median(answer.elapsed.total_seconds() for answer in answers) < 0.1
-    for answer in answers:
-        assert answer.status_code in (502, 503)
-        assert harmless(answer)
-        assert "The service is not available now. Please try again later." in answer.text
+    assert median(response.elapsed.total_seconds() for response in responses) < 0.1
+    for response in responses:
+        assert response.status_code in (502, 503)
+        assert harmless(response)
+        assert "The service is not available now. Please try again later." in response.text

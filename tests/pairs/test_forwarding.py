@@ -1,4 +1,4 @@
-"""What the application believes of its client: what the proxy saw, and nothing that was claimed."""
+"""What the application knows about its client: what the proxy observed, not what clients claim."""
 
 import json
 from itertools import product
@@ -28,10 +28,10 @@ CLAIMS = {
 
 def seen(stack: Stack, **headers: str) -> dict:
     """Ask what the application sees, check it against the proxy's log, and return it."""
-    answer = stack.get("/probe/request", headers=headers)
-    assert answer.status_code == 200
-    told = answer.json()
-    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    response = stack.get("/probe/request", headers=headers)
+    assert response.status_code == 200
+    told = response.json()
+    (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
     assert told["address"] == entry["client"]
     return told
 
@@ -153,7 +153,7 @@ def test_connection_removes_no_length(stack: Stack, token: str):
 
 @pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", *look_alikes("X-Request-ID")])
 def test_request_id_is_the_proxys(stack: Stack, name: str):
-    """A client's own is never used: not in the answer, the application, or a log."""
+    """A client's own is never used: not in the response, the application, or a log."""
     claimed = uuid4().hex
 
     def ask(path: str) -> Reply:

@@ -1,4 +1,4 @@
-"""Both containers have what they need and nothing more: by what the engine says, and from inside.
+"""Both containers have what they need and nothing more, according to the engine and from inside.
 
 What remains in the images on purpose:
 

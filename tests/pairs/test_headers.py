@@ -1,4 +1,4 @@
-"""Headers: how much of them, how they come back, and what every answer has to have."""
+"""Headers: sizes, repeated fields, and the headers of every response."""
 
 from urllib.parse import urlencode
 
@@ -93,9 +93,9 @@ def test_letters_beyond_ascii_arrive(stack: Stack):
 )
 def test_an_applications_content_type_arrives(stack: Stack, content_type: str):
     """XML names its own encoding, which a charset would override."""
-    answer = stack.get("/probe/headers/200", params={"Content-Type": content_type})
-    assert answer.headers["Content-Type"] == content_type
-    assert answer.content == b"\xe4"
+    response = stack.get("/probe/headers/200", params={"Content-Type": content_type})
+    assert response.headers["Content-Type"] == content_type
+    assert response.content == b"\xe4"
 
 
 # None is the default.
@@ -128,12 +128,12 @@ def test_an_application_with_one_security_header_gets_the_others(stack: Stack):
         assert reply.headers.get_all(name) == [value]
 
 
-# --- On every answer ---
+# --- On every response ---
 
 OVER_THE_LIMIT = (
     b"POST /probe/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999\r\n\r\n"
 )
-ANSWERS = {
+RESPONSES = {
     "200": (200, request("Connection: close", line="GET / HTTP/1.1")),
     "200-static": (200, request("Connection: close", line="GET /static/style.css HTTP/1.1")),
     "200-proxy": (200, request("Connection: close", line="GET /health/proxy HTTP/1.1")),
@@ -157,21 +157,21 @@ ANSWERS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_every_answer_is_guarded(stack: Stack, answer: str):
-    status, data = ANSWERS[answer]
+@pytest.mark.parametrize("response", RESPONSES)
+def test_every_response_has_security_headers(stack: Stack, response: str):
+    status, data = RESPONSES[response]
     reply = exchange(stack.port, data, wait=1).replies[0]
     assert reply.status == status
     assert_guarded(reply.headers, reply.body)
 
 
-def test_each_answer_has_its_own_request_id(stack: Stack):
+def test_each_response_has_its_own_request_id(stack: Stack):
     ids = {stack.get("/").headers["X-Request-ID"] for _ in range(5)}
     assert len(ids) == 5
 
 
 @pytest.mark.disruptive
-def test_answer_without_an_application_is_guarded(stack: Stack):
+def test_response_without_an_application_has_security_headers(stack: Stack):
     app = stack.container("app")
     app.kill()
     try:

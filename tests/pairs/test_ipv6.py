@@ -1,4 +1,4 @@
-"""On a network of IPv6, alone or beside IPv4, all is as on one of IPv4."""
+"""Networks with IPv6, alone or with IPv4, work like those with IPv4."""
 
 import json
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ SCRIPT = """
 import json, sys, urllib.request
 for host in sys.argv[1:]:
     for _ in range(4):
-        with urllib.request.urlopen(f"http://{host}:8080/probe/request", timeout=5) as answer:
-            print(answer.read().decode().replace("\\n", ""))
+        with urllib.request.urlopen(f"http://{host}:8080/probe/request", timeout=5) as response:
+            print(response.read().decode().replace("\\n", ""))
 """
 
 
@@ -61,8 +61,8 @@ def test_the_application_is_reached_and_knows_the_client(stack: Stack, network: 
     hosts = [f"[{address}]" if ":" in address else address for address in proxies]
     done = stack.container("app").exec_run(["python", "-c", SCRIPT, *hosts])
     assert done.exit_code == 0, done.output.decode()
-    answers = [json.loads(line) for line in done.output.decode().splitlines()]
+    responses = [json.loads(line) for line in done.output.decode().splitlines()]
     expected = [address for address in clients for _ in range(4)]
     # IPv4 is not disguised as IPv6.
-    assert [told["address"] for told in answers] == expected
-    assert [dict(told["headers"])["X-Forwarded-For"] for told in answers] == expected
+    assert [told["address"] for told in responses] == expected
+    assert [dict(told["headers"])["X-Forwarded-For"] for told in responses] == expected

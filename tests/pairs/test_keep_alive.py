@@ -1,4 +1,4 @@
-"""A request never meets a connection that the application is just closing."""
+"""No request is sent on a connection that the application is closing."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.harness.stack import Stack
 
 @pytest.mark.patient
 def test_application_keeps_idle_connections_longer_than_the_proxy(stack: Stack):
-    """Or says with its answer that it keeps none."""
+    """Or says with its response that it keeps none."""
     assert stack.idle.result(timeout=60) in (["200", "200"], ["200", "closed"])

@@ -1,4 +1,4 @@
-"""One set of limits for every pair: just below each one passes, just above the proxy refuses it.
+"""The same limits on every pair: a request just below passes, one just above is rejected.
 
 docs/security.md has the table. The proxy's limit is the first that a request meets, so the error
 page is its own.
@@ -82,9 +82,9 @@ def test_limit_of_a_request(stack: Stack, make: Callable[[int], bytes], most: in
     ],
 )
 def test_header_of_a_response(stack: Stack, path: str, size: int):
-    answer = stack.get(path)
-    assert answer.status_code == 200
-    assert sum(len(value) for value in answer.headers.values()) > size
+    response = stack.get(path)
+    assert response.status_code == 200
+    assert sum(len(value) for value in response.headers.values()) > size
 
 
 def test_header_of_a_response_beyond_the_limit(stack: Stack):

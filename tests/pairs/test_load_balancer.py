@@ -1,4 +1,4 @@
-"""Behind load balancers: the client is the one that they name, and nobody can name another."""
+"""Behind load balancers, the client is the one that they name; clients cannot spoof another."""
 
 import re
 from collections.abc import Iterator
@@ -17,7 +17,9 @@ CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
 def balanced(stack: Stack) -> Iterator[Stack]:
     """The stack behind two proxies that each add an address: a balancer, and one in front of it."""
     networks = f"192.0.2.0/24 2001:db8::/32 {gateway(stack)}/32"
-    with configured(stack, TRUSTED_PROXY_COUNT="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"):
+    with configured(
+        stack, TRUSTED_PROXY_COUNT="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"
+    ):
         yield stack
 
 
@@ -77,7 +79,7 @@ def test_scheme_is_the_one_that_the_balancer_names(
 
 @pytest.mark.parametrize("given", ["7f0c2a9e-41d7-4c35-9c11-4d1f0a0b3c55", "1_a.b@c"])
 def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: str):
-    """In the answer, for the application, and in both logs."""
+    """In the response, for the application, and in both logs."""
     seen, request_id = told(balanced, *FACTS, f"X-Request-ID: {given}")
     assert request_id == dict(seen["headers"])["X-Request-Id"] == given
     assert balanced.logged("proxy", given)

@@ -1,4 +1,4 @@
-"""Logs: JSON on both sides, joined by the request's id, and nothing in them that is forged."""
+"""Logs: JSON from both containers with a common request id, and no forged lines."""
 
 import json
 from datetime import datetime
@@ -21,14 +21,14 @@ APPLICATIONS_TIME = {"upstream_seconds", "first_byte_microseconds"}
 @pytest.mark.smoke
 def test_a_request_is_one_line_of_the_proxy(stack: Stack):
     began = datetime.now().astimezone()
-    answer = stack.get("/probe/request?a=b%20c")
-    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    response = stack.get("/probe/request?a=b%20c")
+    (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
     assert len(APPLICATIONS_TIME & set(entry)) == 1
     assert set(entry) - APPLICATIONS_TIME == SHARED
     assert (entry["method"], entry["status"]) == ("GET", 200)
     assert entry["uri"] == "/probe/request?a=b%20c"
-    assert entry["client"] == answer.json()["address"]
-    assert entry["bytes"] == len(answer.content)
+    assert entry["client"] == response.json()["address"]
+    assert entry["bytes"] == len(response.content)
     # To the second, by one of the two proxies.
     assert abs((datetime.fromisoformat(entry["time"]) - began).total_seconds()) < 5
 
@@ -46,12 +46,12 @@ def test_the_application_logs_what_happens_with_the_same_id(stack: Stack):
 
 
 def test_times_are_those_that_it_took(stack: Stack):
-    answer = stack.get("/probe/work/0.3/slowly")
-    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    response = stack.get("/probe/work/0.3/slowly")
+    (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
     (name,) = APPLICATIONS_TIME & set(entry)
     upstream = float(entry[name]) / (1e6 if "microseconds" in name else 1)
-    took = answer.elapsed.total_seconds()
-    # Clocks are read in milliseconds, and an answer's last bytes leave before it is logged.
+    took = response.elapsed.total_seconds()
+    # Clocks are read in milliseconds, and a response's last bytes leave before it is logged.
     assert 0.29 < upstream < entry["seconds"] + 0.02 < took + 0.1
 
 
@@ -61,9 +61,9 @@ def test_times_are_those_that_it_took(stack: Stack):
     ids=["page", "odd-path", "static", "failure"],
 )
 def test_the_proxys_line_is_json(stack: Stack, path: str, status: int):
-    answer = stack.get(path)
-    assert answer.status_code == status
-    (entry,) = stack.logged("proxy", answer.headers["X-Request-ID"])
+    response = stack.get(path)
+    assert response.status_code == status
+    (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
     assert (entry["uri"], entry["status"]) == (path, status)
 
 

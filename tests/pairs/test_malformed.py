@@ -1,4 +1,4 @@
-"""Requests that are not HTTP, or an odd one: refused, or read in the one way that there is."""
+"""Malformed and unusual requests are rejected, or read in the only valid way."""
 
 import pytest
 
@@ -161,7 +161,7 @@ METHODS = [
     method("G\xe4T"),
     method('"GET"'),
     method("GET,GET"),
-    # About the server as a whole: the proxy's to answer, or to refuse.
+    # About the server as a whole: the proxy's to response, or to refuse.
     Probe(
         "OPTIONS-*", get(line="OPTIONS * HTTP/1.1"), frozenset({200, 400, 405}), method="OPTIONS"
     ),
@@ -223,7 +223,7 @@ def test_method_that_the_application_refuses(stack: Stack, probe: Probe):
 
 @pytest.mark.parametrize("probe", UPGRADES, ids=str)
 def test_no_other_protocol_is_spoken(stack: Stack, probe: Probe):
-    """Neither 101, which the probe's safe answers exclude, nor the wish for it further in."""
+    """Neither 101, which the probe's safe responses exclude, nor the wish for it further in."""
     _, seen = check(stack, probe)
     assert "HTTP_UPGRADE" not in seen[0]["headers"]
     assert "upgrade" not in seen[0]["headers"].get("HTTP_CONNECTION", "").lower()

@@ -1,4 +1,4 @@
-"""Too much work, and clients that dawdle, leave the service answering."""
+"""Too many requests, and clients that stall, do not stop the service."""
 
 import socket
 import time
@@ -25,17 +25,17 @@ THREADS = 4
 
 
 def test_overload(stack: Stack, record_property: Record):
-    """Ten times what can be served at a time: all get an answer, and it is over when they stop."""
+    """Ten times what can be served at a time: all get a response, and it is over when they stop."""
     urls = [f"{stack.url}/probe/work/0.1/{uuid4().hex}" for _ in range(120)]
     with ThreadPoolExecutor(10 * THREADS) as pool:
-        answers = list(pool.map(ask, urls))
+        responses = list(pool.map(ask, urls))
     again = ask(f"{stack.url}/health/live")
-    seconds = sorted(answer.seconds for answer in answers)
-    record_property("statuses", dict(Counter(str(answer.status) for answer in answers)))
+    seconds = sorted(response.seconds for response in responses)
+    record_property("statuses", dict(Counter(str(response.status) for response in responses)))
     record_property("p99_seconds", round(seconds[-2], 2))
     record_property("recovered_seconds", round(again.seconds, 3))
-    assert {answer.status for answer in answers} <= {200, 503}
-    assert not any(answer.cut for answer in answers)
+    assert {response.status for response in responses} <= {200, 503}
+    assert not any(response.cut for response in responses)
     assert seconds[-2] < 10
     assert again.status == 200
     assert again.seconds < 5
@@ -50,8 +50,8 @@ STALLED = {
     "chunk": UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nx",
     # Eight megabytes of ten each: they fill the memory that the proxy may use.
     "large-body": UPLOAD + b"Content-Length: 10000000\r\n\r\n" + bytes(8_000_000),
-    # Read nothing of the answer.
-    "answer": b"GET /probe/bytes/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    # Read nothing of the response.
+    "response": b"GET /probe/bytes/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 
 
@@ -87,9 +87,9 @@ def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
         until = time.monotonic() + 1
         slowest = 0.0
         while time.monotonic() < until:
-            answer = ask(f"{stack.url}/health/live", timeout=5)
-            assert answer.status == 200
-            slowest = max(slowest, answer.seconds)
+            response = ask(f"{stack.url}/health/live", timeout=5)
+            assert response.status == 200
+            slowest = max(slowest, response.seconds)
             time.sleep(0.02)  # often enough to notice, and no load of its own
     record_property("slowest_seconds", round(slowest, 3))
     assert slowest < 1
@@ -155,13 +155,13 @@ def test_uploads_of_one_client(balanced: Stack, kind: str):
     framing, body = BODIES[kind]
     with begun(balanced, framing, UPLOADS) as clients:
         assert first_word(balanced, framing, ONE) == 429
-        answer = balanced.request(
+        response = balanced.request(
             "POST", "/probe/upload", data=bytes(LARGE - 1), headers={"X-Forwarded-For": ONE}
         )
-        assert answer.status_code == 200
+        assert response.status_code == 200
         assert first_word(balanced, framing, OTHER) == 100
         clients[0].send(body)
-        assert clients[0].answer().status == 200
+        assert clients[0].response().status == 200
         wait_until(lambda: first_word(balanced, framing, ONE) == 100, timeout=5)
 
 

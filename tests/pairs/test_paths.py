@@ -1,4 +1,4 @@
-"""Paths and queries reach the application as they were sent, on every pair."""
+"""Paths and queries reach the application as the client sent them."""
 
 from urllib.parse import quote, unquote
 
@@ -11,7 +11,7 @@ from tests.harness.stack import Stack
 def ask(stack: Stack, target: bytes):
     with Raw(stack) as client:
         client.send(b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        return client.answer()
+        return client.response()
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def ask(stack: Stack, target: bytes):
     ],
 )
 def test_path(stack: Stack, sent: str, given: str):
-    answer = ask(stack, b"/probe/path" + sent.encode())
-    assert answer.headers["X-Probe-Path"] == f"/probe/path{given}"
+    response = ask(stack, b"/probe/path" + sent.encode())
+    assert response.headers["X-Probe-Path"] == f"/probe/path{given}"
     # A byte that is no UTF-8 is still a path, which the application knows nothing of.
-    assert answer.status == 404
+    assert response.status == 404
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_path(stack: Stack, sent: str, given: str):
     ],
 )
 def test_query(stack: Stack, query: str):
-    answer = ask(stack, f"/probe/request?{query}".encode())
-    assert answer.status == 200
-    assert answer.headers["X-Probe-Query"] == query
+    response = ask(stack, f"/probe/request?{query}".encode())
+    assert response.status == 200
+    assert response.headers["X-Probe-Query"] == query
 
 
 @pytest.mark.smoke
@@ -80,47 +80,47 @@ def test_dots_and_slashes_are_the_applications_to_read(stack: Stack, sent: str, 
 
 def test_slashes_at_the_start(stack: Stack):
     """They are no host: httpd makes one of them, nginx leaves them, both ask the application."""
-    answer = ask(stack, b"//evil.example/x")
-    assert answer.status == 404
-    assert answer.headers["X-Probe-Path"] in ("//evil.example/x", "/evil.example/x")
+    response = ask(stack, b"//evil.example/x")
+    assert response.status == 404
+    assert response.headers["X-Probe-Path"] in ("//evil.example/x", "/evil.example/x")
 
 
 @pytest.mark.parametrize(
     "sent", ["/..", "/../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/a/../../etc/passwd"]
 )
 def test_nothing_is_above_the_root(stack: Stack, sent: str):
-    answer = ask(stack, sent.encode())
-    assert answer.status == 400
-    assert "X-Probe-Path" not in answer.headers
+    response = ask(stack, sent.encode())
+    assert response.status == 400
+    assert "X-Probe-Path" not in response.headers
 
 
 @pytest.mark.parametrize("sent", [b"/probe/\xe2\x82\xac", b"/probe/\xff", b"/probe/request?\xff"])
 def test_raw_bytes(stack: Stack, sent: bytes):
     """They must be percent-encoded (RFC 9112, 3.2)."""
-    answer = ask(stack, sent)
-    assert answer.status == 400
-    assert "X-Probe-Path" not in answer.headers
+    response = ask(stack, sent)
+    assert response.status == 400
+    assert "X-Probe-Path" not in response.headers
 
 
 @pytest.mark.parametrize("sent", ["/%00", "/a%00b", "/probe/request%00", "/%zz", "/%", "/%1"])
 def test_refused_by_the_proxy(stack: Stack, sent: str):
-    answer = ask(stack, sent.encode())
-    assert answer.status in (400, 404)
-    assert "X-Probe-Path" not in answer.headers
+    response = ask(stack, sent.encode())
+    assert response.status in (400, 404)
+    assert "X-Probe-Path" not in response.headers
 
 
 @pytest.mark.parametrize("sent", ["/%0d%0aX-Evil:%201", "/a%0d%0a%0d%0aevil", "/%0aX-Evil:1"])
 def test_line_ends_stay_in_the_path(stack: Stack, sent: str):
-    answer = ask(stack, sent.encode())
-    assert answer.status == 404
-    assert answer.headers["X-Probe-Path"] == quote(unquote(sent))
-    assert "X-Evil" not in answer.headers
+    response = ask(stack, sent.encode())
+    assert response.status == 404
+    assert response.headers["X-Probe-Path"] == quote(unquote(sent))
+    assert "X-Evil" not in response.headers
 
 
 def test_line_ends_stay_in_a_redirect(stack: Stack):
-    answer = ask(stack, b"/probe/folder?%0d%0aX-Evil:1")
-    assert answer.status == 308
-    assert "X-Evil" not in answer.headers
+    response = ask(stack, b"/probe/folder?%0d%0aX-Evil:1")
+    assert response.status == 308
+    assert "X-Evil" not in response.headers
 
 
 @pytest.mark.parametrize(
@@ -133,6 +133,6 @@ def test_line_ends_stay_in_a_redirect(stack: Stack):
     ],
 )
 def test_target(stack: Stack, target: str, status: int):
-    answer = ask(stack, target.encode())
-    assert answer.status == status
-    assert answer.headers["X-Probe-Path"] == ("/probe/request" if status == 200 else None)
+    response = ask(stack, target.encode())
+    assert response.status == status
+    assert response.headers["X-Probe-Path"] == ("/probe/request" if status == 200 else None)

@@ -1,4 +1,4 @@
-"""The service below a path: the prefix of a proxy in front, or one of this proxy's own."""
+"""The service below a path: with the prefix of a proxy in front, or with its own."""
 
 from collections.abc import Iterator
 
@@ -92,7 +92,7 @@ def test_ids_are_not_believed_unless_asked_for(balanced: Stack):
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_strict_transport_security_where_the_client_came_by_https(balanced: Stack, scheme: str):
-    """Also on what the proxy answers itself."""
+    """Also on the proxy's own responses."""
     for path in ("/probe/request", "/static/style.css", "/static/nothing"):
         data = request(
             CLIENT,
@@ -150,12 +150,12 @@ def test_static_files_below_the_own_prefix(
     prefixed: Stack, prefix: str, encoding: str, file: str, content_type: str
 ):
     """By the proxy: the application does not see the request."""
-    answer = prefixed.get(f"{prefix}/static/{file}", headers={"Accept-Encoding": encoding})
-    assert answer.status_code == 200
-    assert "X-Probe-Path" not in answer.headers
-    assert answer.headers["Content-Type"] == content_type
+    response = prefixed.get(f"{prefix}/static/{file}", headers={"Accept-Encoding": encoding})
+    assert response.status_code == 200
+    assert "X-Probe-Path" not in response.headers
+    assert response.headers["Content-Type"] == content_type
     expected = "identity" if file.endswith(".gz") else encoding
-    assert answer.headers.get("Content-Encoding", "identity") == expected
+    assert response.headers.get("Content-Encoding", "identity") == expected
 
 
 # nginx reads the result of its own check and the client's text as one string.

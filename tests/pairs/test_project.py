@@ -1,4 +1,4 @@
-"""The project's own tests, run as its README says."""
+"""The project's own tests, run with the commands of its README."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Whatever ends or hangs is answered for by the proxy at once, and comes back by itself."""
+"""Containers and processes that end or hang: the proxy responds at once, and they recover."""
 
 import time
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def address(stack: Stack) -> str:
 
 
 def find_away(stack: Stack) -> list[float]:
-    """Ask while the application is away; return the seconds that each answer took."""
+    """Ask while the application is away; return the seconds that each response took."""
     seconds = []
     until = time.monotonic() + 2.5  # past the proxies' memory of the application's address
     while time.monotonic() < until:
@@ -46,8 +46,8 @@ def test_idle_stop_and_start(restored: Stack, record_property: Record):
 
     Idle are the connections that the proxy keeps to it, too.
     """
-    answers = ask_at_once([f"{restored.url}/probe/work/0.3/{uuid4().hex}"] * 8)
-    assert {answer.status for answer in answers} == {200}
+    responses = ask_at_once([f"{restored.url}/probe/work/0.3/{uuid4().hex}"] * 8)
+    assert {response.status for response in responses} == {200}
     proxy = started_at(restored, "proxy")
     began = time.monotonic()
     restored.compose("stop app")
@@ -92,7 +92,7 @@ def test_application_gone_and_back_at_another_address(restored: Stack, record_pr
 
 
 def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
-    """End the process that answers, and see another one answer."""
+    """End the process that responds; another one must take over."""
     before = stack.container("app")
     assert ask(f"{stack.url}/probe/{end}").status in AWAY
     ended = time.monotonic()
@@ -135,7 +135,7 @@ def test_application_recreated_under_load(restored: Stack, record_property: Reco
         clients = [pool.submit(client, number) for number in range(4)]
         restored.compose("up --wait --no-build --no-deps --force-recreate app")
         done.append(True)
-        answered = [answer for future in clients for answer in future.result()]
+        answered = [response for future in clients for response in future.result()]
     record_property("recreated_sent", len(answered))
     record_property("recreated_failed", answered.count(False))
     assert all(answered)

@@ -9,11 +9,11 @@ from tests.harness.template import FACTS
 
 @pytest.mark.smoke
 def test_front_page_names_the_service_and_not_what_serves_it(stack: Stack):
-    answer = stack.get("/")
-    assert answer.status_code == 200
-    assert FACTS["project_name"] in answer.text
-    assert FACTS["_servers"][stack.pair.server]["title"] not in answer.text
-    assert FACTS["_proxies"][stack.pair.proxy]["title"] not in answer.text
+    response = stack.get("/")
+    assert response.status_code == 200
+    assert FACTS["project_name"] in response.text
+    assert FACTS["_servers"][stack.pair.server]["title"] not in response.text
+    assert FACTS["_proxies"][stack.pair.proxy]["title"] not in response.text
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
@@ -21,15 +21,15 @@ def test_health(stack: Stack, path: str):
     assert stack.get(path).json() == {"status": "ok"}
 
 
-def test_proxy_answers_for_itself(stack: Stack):
+def test_health_of_the_proxy(stack: Stack):
     assert stack.get("/health/proxy").text == "ok\n"
 
 
 @pytest.mark.parametrize("size", [0, 1, 1000, 100_000])
-def test_answer_is_exact(stack: Stack, size: int):
-    answer = stack.get(f"/probe/bytes/{size}")
-    assert answer.content == (b"0123456789" * (size // 10 + 1))[:size]
-    assert answer.headers["Content-Length"] == str(size)
+def test_response_is_exact(stack: Stack, size: int):
+    response = stack.get(f"/probe/bytes/{size}")
+    assert response.content == (b"0123456789" * (size // 10 + 1))[:size]
+    assert response.headers["Content-Length"] == str(size)
 
 
 @pytest.mark.smoke
@@ -50,21 +50,21 @@ def test_head_is_get_without_a_body(stack: Stack, path: str):
     got = stack.get(path, headers={"Accept-Encoding": "identity"})
     with Raw(stack) as client:
         client.request(f"HEAD {path} HTTP/1.1")
-        head = client.answer("HEAD")
+        head = client.response("HEAD")
         assert (head.status, head.body) == (got.status_code, b"")
         for name in ("Content-Length", "Content-Type", "Location"):
             assert head.headers[name] == got.headers.get(name)
         # The same connection goes on: nothing was left in it.
         client.request("GET /health/live HTTP/1.1")
-        assert client.answer().body == b'{"status":"ok"}\n'
+        assert client.response().body == b'{"status":"ok"}\n'
 
 
-def test_head_of_a_streamed_answer(stack: Stack):
+def test_head_of_a_streamed_response(stack: Stack):
     with Raw(stack) as client:
         client.request("HEAD /probe/download/20 HTTP/1.1")
-        assert client.answer("HEAD").status == 200
+        assert client.response("HEAD").status == 200
         client.request("GET /health/live HTTP/1.1")
-        assert client.answer().body == b'{"status":"ok"}\n'
+        assert client.response().body == b'{"status":"ok"}\n'
 
 
 @pytest.mark.parametrize(
@@ -76,35 +76,35 @@ def test_head_of_a_streamed_answer(stack: Stack):
     ],
 )
 def test_options(stack: Stack, path: str, allowed: set[str]):
-    answer = stack.request("OPTIONS", path)
-    assert (answer.status_code, answer.content) == (200, b"")
-    assert set(answer.headers["Allow"].split(", ")) == allowed
+    response = stack.request("OPTIONS", path)
+    assert (response.status_code, response.content) == (200, b"")
+    assert set(response.headers["Allow"].split(", ")) == allowed
     assert stack.get("/health/live").status_code == 200
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"])
 def test_wrong_method(stack: Stack, method: str):
-    answer = stack.request(method, "/")
-    assert answer.status_code == 405
-    assert set(answer.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    response = stack.request(method, "/")
+    assert response.status_code == 405
+    assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
 def test_nothing_here(stack: Stack):
-    answer = stack.get("/nothing-here")
-    assert answer.status_code == 404
-    assert answer.headers["X-Probe-Path"] == "/nothing-here"  # the application's own page
+    response = stack.get("/nothing-here")
+    assert response.status_code == 404
+    assert response.headers["X-Probe-Path"] == "/nothing-here"  # the application's own page
 
 
 def test_no_content(stack: Stack):
     with Raw(stack) as client:
         for _ in range(3):
             client.request("GET /probe/empty HTTP/1.1")
-            answer = client.answer()
-            assert (answer.status, answer.body) == (204, b"")
-            assert "Content-Length" not in answer.headers
-            assert "Transfer-Encoding" not in answer.headers
+            response = client.response()
+            assert (response.status, response.body) == (204, b"")
+            assert "Content-Length" not in response.headers
+            assert "Transfer-Encoding" not in response.headers
         client.request("GET /health/live HTTP/1.1")
-        assert client.answer().status == 200
+        assert client.response().status == 200
 
 
 @pytest.mark.parametrize(
@@ -122,15 +122,18 @@ def test_conditional_request(stack: Stack, header: str, status: int):
     with Raw(stack) as client:
         for _ in range(2):
             client.request("GET /probe/tagged HTTP/1.1", header)
-            answer = client.answer()
-            assert (answer.status, answer.body) == (status, b"tagged\n" if status == 200 else b"")
-            assert answer.headers["ETag"] == '"probe"'
+            response = client.response()
+            assert (response.status, response.body) == (
+                status,
+                b"tagged\n" if status == 200 else b"",
+            )
+            assert response.headers["ETag"] == '"probe"'
         client.request("GET /health/live HTTP/1.1")
-        assert client.answer().status == 200
+        assert client.response().status == 200
 
 
 def test_range_is_the_applications_to_serve(stack: Stack):
-    """A view that knows nothing of ranges answers whole; one that does decides itself."""
+    """A view without support for ranges sends the whole body; one with support decides itself."""
     whole = stack.get("/probe/bytes/100", headers={"Range": "bytes=0-9"})
     assert (whole.status_code, len(whole.content)) == (200, 100)
     full = stack.get("/probe/file").content
@@ -156,11 +159,11 @@ def test_range_is_the_applications_to_serve(stack: Stack):
 def test_redirect_leads_back_here(stack: Stack, path: str, location: str, host: str | None):
     """By the scheme, host and port that the client used."""
     host = host or f"127.0.0.1:{stack.port}"
-    answer = stack.get(path, headers={"Host": host})
-    assert answer.status_code in (302, 308)
-    assert answer.headers["Location"] == location.format(url=f"http://{host}")
+    response = stack.get(path, headers={"Host": host})
+    assert response.status_code in (302, 308)
+    assert response.headers["Location"] == location.format(url=f"http://{host}")
 
 
 def test_two_cookies(stack: Stack):
-    answer = stack.get("/probe/cookies")
-    assert answer.raw.headers.getlist("Set-Cookie") == ["first=1; Path=/", "second=2; Path=/"]
+    response = stack.get("/probe/cookies")
+    assert response.raw.headers.getlist("Set-Cookie") == ["first=1; Path=/", "second=2; Path=/"]

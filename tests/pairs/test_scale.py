@@ -1,4 +1,4 @@
-"""Three replicas share the work, and the loss of one is not noticed."""
+"""Three replicas share the requests, and losing one causes no errors."""
 
 import time
 from collections import Counter
@@ -19,11 +19,11 @@ Record = Callable[[str, object], None]
 
 
 def answering(stack: Stack) -> int:
-    """Return how many containers share the answers; 0 where one of these is an error."""
-    answers = ask_at_once([f"{stack.url}/probe/host"] * 9)
-    if {answer.status for answer in answers} != {200}:
+    """Return how many containers share the responses; 0 where one of these is an error."""
+    responses = ask_at_once([f"{stack.url}/probe/host"] * 9)
+    if {response.status for response in responses} != {200}:
         return 0
-    return len({answer.text for answer in answers})
+    return len({response.text for response in responses})
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +41,9 @@ def scaled(stack: Stack) -> Iterator[Stack]:
 
 def test_every_replica_gets_its_share(scaled: Stack, record_property: Record):
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(ask, [f"{scaled.url}/probe/host"] * 300))
-    assert {answer.status for answer in answers} == {200}
-    shares = Counter(answer.text for answer in answers)
+        responses = list(pool.map(ask, [f"{scaled.url}/probe/host"] * 300))
+    assert {response.status for response in responses} == {200}
+    shares = Counter(response.text for response in responses)
     record_property("shares", sorted(shares.values()))
     assert len(shares) == 3
     assert min(shares.values()) >= 60
@@ -87,7 +87,7 @@ def loss(scaled: Stack) -> Loss:
         ended = time.monotonic()
         wait_until(lambda: time.monotonic() > ended + 2, timeout=5)
         wait_until(lambda: len(later(running.outcomes, ended)) > 10, timeout=10)
-        return Loss(began, ended, [answer.result() for answer in flying], running.outcomes)
+        return Loss(began, ended, [response.result() for response in flying], running.outcomes)
 
 
 def test_replica_killed_under_load(loss: Loss, record_property: Record):

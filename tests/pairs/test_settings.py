@@ -1,4 +1,4 @@
-"""Settings mean the same on every server: .env.example's, one by one."""
+"""Each setting of .env.example has the same effect on every server."""
 
 import json
 import time
@@ -113,18 +113,18 @@ def test_trusted_hosts_cannot_be_claimed(
 def test_max_content_length(changed: Stack, chunked: bool):
     for size, status in ((1000, 200), (1001, 413)):
         body = bytes(size)
-        answer = ask(changed, "POST", "/probe/upload", data=iter([body]) if chunked else body)
-        assert answer.status_code == status
+        response = ask(changed, "POST", "/probe/upload", data=iter([body]) if chunked else body)
+        assert response.status_code == status
 
 
 def test_requests_are_served_side_by_side(changed: Stack):
     """Asked before a view hangs: that holds a thread for longer than its request waits."""
     url = f"{changed.url}/probe/meet/{uuid4().hex}"
     with ThreadPoolExecutor() as pool:
-        answers = list(
+        responses = list(
             pool.map(lambda _: requests.get(url, headers={"Host": "good.example"}, timeout=9), "ab")
         )
-    assert [answer.text for answer in answers] == ["met", "met"]
+    assert [response.text for response in responses] == ["met", "met"]
 
 
 def test_request_timeout(changed: Stack):
@@ -135,9 +135,9 @@ def test_request_timeout(changed: Stack):
         hanging = pool.submit(exchange, changed.port, data, wait=15)
         served = 0
         while not hanging.done():
-            answer = ask(changed)
-            assert answer.status_code == 200
-            assert answer.elapsed.total_seconds() < 1
+            response = ask(changed)
+            assert response.status_code == 200
+            assert response.elapsed.total_seconds() < 1
             served += 1
             time.sleep(0.05)  # often enough to notice, and no load of its own
     assert served > 1
@@ -157,9 +157,9 @@ def test_log_level(changed: Stack):
 
 def test_access_log(changed: Stack):
     """The application logs a request as the proxy does, and its route; not what it cannot know."""
-    answer = ask(changed, path="/probe/work/0.3/a%20b?c=d%20e")
+    response = ask(changed, path="/probe/work/0.3/a%20b?c=d%20e")
     logged = {
-        service: changed.logged(service, answer.headers["X-Request-ID"])
+        service: changed.logged(service, response.headers["X-Request-ID"])
         for service in ("app", "proxy")
     }
     (app,), (proxy,) = logged["app"], logged["proxy"]

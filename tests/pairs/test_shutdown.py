@@ -1,4 +1,4 @@
-"""Stopping loses nothing that had begun, and waits for nobody who asks for nothing."""
+"""Shutdown completes in-flight requests, and does not wait for idle clients."""
 
 import re
 import time
@@ -43,19 +43,19 @@ def is_whole(outcome: Outcome) -> bool:
     "service", [pytest.param("", id="pair", marks=pytest.mark.smoke), pytest.param("app", id="app")]
 )
 def test_stop_loses_no_request(restored: Stack, service: str, record_property: Record):
-    """Several at a time, some of them in the midst of a streamed answer."""
+    """Several at a time, some of them in the midst of a streamed response."""
     names = [uuid4().hex for _ in range(4)]
     urls = [
         f"{restored.url}/probe/{view}/2.5/{name}"
         for view, name in zip(["work", "drip"] * 2, names, strict=True)
     ]
     with ThreadPoolExecutor() as pool:
-        answers = [pool.submit(ask, url) for url in urls]
+        responses = [pool.submit(ask, url) for url in urls]
         wait_until(lambda: begun(restored) >= set(names), timeout=5)
         started = time.monotonic()
         restored.compose(f"stop {service}")
         record_property("stop_seconds", round(time.monotonic() - started, 1))
-    outcomes = [answer.result() for answer in answers]
+    outcomes = [response.result() for response in responses]
     assert [outcome for outcome in outcomes if not is_whole(outcome)] == []
     assert set(exit_codes(restored, service or None).values()) == {0}
 
@@ -67,7 +67,7 @@ def test_stop_under_load(restored: Stack, service: str, record_property: Record)
         wait_until(lambda: running.count(200) >= 12, timeout=10)
         restored.compose(f"stop {service}")
     record_property("stopped_sent", len(running.outcomes))
-    record_property("stopped_answered", running.count(200))
+    record_property("stopped_completed", running.count(200))
     record_property("stopped_refused", running.count(None, 502, 503))
     whole = {outcome.name for outcome in running.outcomes if is_whole(outcome)}
     assert begun(restored) & {outcome.name for outcome in running.outcomes} == whole
@@ -94,7 +94,7 @@ def test_stop_while_starting(stack: Stack):
 GRACEFUL_TIMEOUT = 10
 
 
-def test_endless_answer_is_cut(
+def test_endless_response_is_cut(
     restored: Stack, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ):
     """After the time that requests in flight have; behind each proxy the same, and in peace."""

@@ -1,4 +1,4 @@
-"""Where requests end: proxy and server agree, or the proxy refuses. Nothing gets in between."""
+"""Proxy and server agree where requests end, or the proxy rejects them: no request smuggling."""
 
 import pytest
 
@@ -65,7 +65,7 @@ CONFLICTS = [
         (SMUGGLED,),
     ),
     *(
-        # Whoever answers does not look at the body; what follows is still not a request.
+        # Whoever responds does not look at the body; what follows is still not a request.
         Probe(
             f"CL.0-{path}",
             request(f"Content-Length: {LENGTH}", line=f"POST {path} HTTP/1.1", body=SMUGGLED),

@@ -1,4 +1,4 @@
-"""The application's container without a sidecar: what its server believes, and how much it takes.
+"""The application's container without a sidecar: which headers it trusts, and its limits.
 
 ProxyFix alone may believe a header. So these tests read the WSGI environment as the server made it.
 """
@@ -187,7 +187,7 @@ LARGE_REQUESTS = {
 def test_large_request(stack: Stack, name: str):
     headers, target = LARGE_REQUESTS[name]
     reply = ask(stack, *headers, target=target)
-    # The application's own answer, with the path that it was given.
+    # The application's own response, with the path that it was given.
     path = target.partition("?")[0]
     assert reply.headers["X-Probe-Path"] == path
     assert reply.status == (200 if path == "/probe/environ" else 404)

@@ -1,4 +1,4 @@
-"""Static files come from the proxy."""
+"""The proxy serves static files."""
 
 import gzip
 import shlex
@@ -26,13 +26,13 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 @pytest.mark.smoke
 def test_static_file_comes_from_the_proxy(stack: Stack, project):
     witness = Witness(stack)
-    answer = stack.get("/static/style.css", headers={"Accept-Encoding": "identity"})
+    response = stack.get("/static/style.css", headers={"Accept-Encoding": "identity"})
     assert [got for got in witness.requests() if "/static/" in got["path"]] == []
     (source,) = project.glob("src/*/static/style.css")
-    assert answer.status_code == 200
-    assert answer.content == source.read_bytes()
-    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert "Content-Encoding" not in answer.headers
+    assert response.status_code == 200
+    assert response.content == source.read_bytes()
+    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert "Content-Encoding" not in response.headers
 
 
 def test_static_file_is_compressed_beforehand(stack: Stack):
@@ -46,14 +46,14 @@ def test_static_file_is_compressed_beforehand(stack: Stack):
 
 def test_unchanged_file_is_not_sent_again(stack: Stack):
     tag = stack.get("/static/style.css").headers["ETag"]
-    answer = stack.get("/static/style.css", headers={"If-None-Match": tag})
-    assert (answer.status_code, answer.content) == (304, b"")
+    response = stack.get("/static/style.css", headers={"If-None-Match": tag})
+    assert (response.status_code, response.content) == (304, b"")
 
 
 def test_unchanged_file_by_date(stack: Stack):
     changed = stack.get("/static/style.css").headers["Last-Modified"]
-    answer = stack.get("/static/style.css", headers={"If-Modified-Since": changed})
-    assert (answer.status_code, answer.content) == (304, b"")
+    response = stack.get("/static/style.css", headers={"If-Modified-Since": changed})
+    assert (response.status_code, response.content) == (304, b"")
 
 
 def test_head(stack: Stack):
@@ -80,10 +80,10 @@ def test_range(stack: Stack, asked: str, start: int, end: int | None):
 
 def test_two_ranges(stack: Stack):
     headers = {"Accept-Encoding": "identity", "Range": "bytes=0-3,10-13"}
-    answer = stack.get("/static/style.css", headers=headers)
-    assert answer.status_code == 206
-    assert answer.headers["Content-Type"].startswith("multipart/byteranges")
-    assert answer.content.lower().count(b"content-range: bytes") == 2
+    response = stack.get("/static/style.css", headers=headers)
+    assert response.status_code == 206
+    assert response.headers["Content-Type"].startswith("multipart/byteranges")
+    assert response.content.lower().count(b"content-range: bytes") == 2
 
 
 def test_range_beyond_the_end(stack: Stack):
@@ -109,19 +109,19 @@ def test_range_of_another_version_is_whole(stack: Stack):
     ],
 )
 def test_every_variant_says_that_it_varies(stack: Stack, accepted: str, coding: str | None):
-    answer = stack.get("/static/style.css", headers={"Accept-Encoding": accepted})
-    assert answer.headers["Vary"] == "Accept-Encoding"
-    assert answer.headers.get("Content-Encoding") == coding
+    response = stack.get("/static/style.css", headers={"Accept-Encoding": accepted})
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert response.headers.get("Content-Encoding") == coding
 
 
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
 def test_types(stack: Stack, accepted: str):
     told = {}
     for file in TYPED:
-        answer = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
-        assert answer.status_code == 200, file
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        told[file] = answer.headers.get("Content-Type")
+        response = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
+        assert response.status_code == 200, file
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        told[file] = response.headers.get("Content-Type")
     assert told == TYPED
 
 
@@ -144,46 +144,46 @@ def test_every_type_of_the_table_is_tested(project):
 def test_compressed_file_is_a_download(stack: Stack, project, file: str, accepted: str):
     """As it is: what a browser unpacks, nobody can save."""
     (source,) = project.glob(f"src/*/static/{file}")
-    answer = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
-    assert answer.status_code == 200
-    assert "Content-Encoding" not in answer.headers
-    assert answer.headers["Content-Type"] == "application/gzip"
-    assert answer.content == source.read_bytes()
+    response = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
+    assert response.status_code == 200
+    assert "Content-Encoding" not in response.headers
+    assert response.headers["Content-Type"] == "application/gzip"
+    assert response.content == source.read_bytes()
 
 
 def test_compressed_copy_by_its_own_name(stack: Stack):
-    answer = stack.get("/static/style.css.gz")
-    assert "Content-Encoding" not in answer.headers
-    assert answer.headers["Content-Type"] == "application/gzip"
-    assert gzip.decompress(answer.content) == stack.get("/static/style.css").content
+    response = stack.get("/static/style.css.gz")
+    assert "Content-Encoding" not in response.headers
+    assert response.headers["Content-Type"] == "application/gzip"
+    assert gzip.decompress(response.content) == stack.get("/static/style.css").content
 
 
 def test_own_compressed_copy_is_kept(stack: Stack):
     """The user's, where the image's build would make one."""
-    answer = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "gzip"})
-    assert answer.headers["Content-Encoding"] == "gzip"
-    assert answer.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert answer.text == f"{OWN_COPY}.gz"
-    answer = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "identity"})
-    assert answer.text == "plain"
+    response = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "gzip"})
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+    assert response.text == f"{OWN_COPY}.gz"
+    response = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "identity"})
+    assert response.text == "plain"
 
 
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
 def test_odd_names(stack: Stack, accepted: str):
     told = {}
     for file in ODD:
-        answer = stack.get(f"/static/{quote(file)}", headers={"Accept-Encoding": accepted})
-        encoding = answer.headers.get("Content-Encoding", "identity")
-        told[file] = answer.status_code, encoding, answer.text == file * 50
+        response = stack.get(f"/static/{quote(file)}", headers={"Accept-Encoding": accepted})
+        encoding = response.headers.get("Content-Encoding", "identity")
+        told[file] = response.status_code, encoding, response.text == file * 50
     assert told == dict.fromkeys(ODD, (200, accepted, True))
 
 
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
 def test_links(stack: Stack, accepted: str):
     headers = {"Accept-Encoding": accepted}
-    answer = stack.get("/static/link.css", headers=headers)
-    assert answer.status_code == 200
-    assert answer.content == stack.get("/static/style.css").content
+    response = stack.get("/static/link.css", headers=headers)
+    assert response.status_code == 200
+    assert response.content == stack.get("/static/style.css").content
     assert stack.get("/static/dangling.css", headers=headers).status_code in (403, 404)
 
 
@@ -197,10 +197,10 @@ def test_caching(stack: Stack, accepted: str):
     told = {}
     for file in CACHED:
         headers = {"Accept-Encoding": accepted}
-        answer = stack.get(f"/static/{file}", headers=headers)
-        assert answer.status_code == 200
-        told[file] = answer.headers["Cache-Control"]
-        headers["If-None-Match"] = answer.headers["ETag"]
+        response = stack.get(f"/static/{file}", headers=headers)
+        assert response.status_code == 200
+        told[file] = response.headers["Cache-Control"]
+        headers["If-None-Match"] = response.headers["ETag"]
         again = stack.get(f"/static/{file}", headers=headers)
         assert (again.status_code, again.headers["Cache-Control"]) == (304, told[file])
     assert told == CACHED
@@ -211,20 +211,20 @@ def test_caching(stack: Stack, accepted: str):
 )
 def test_missing_file(stack: Stack, file: str):
     """The proxy says so itself, and lets nobody keep it."""
-    answer = stack.get(f"/static/{file}")
-    assert answer.status_code == 404
-    assert "X-Probe-Path" not in answer.headers
-    assert "immutable" not in answer.headers.get("Cache-Control", "")
+    response = stack.get(f"/static/{file}")
+    assert response.status_code == 404
+    assert "X-Probe-Path" not in response.headers
+    assert "immutable" not in response.headers.get("Cache-Control", "")
     for name in ("X-Request-ID", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy"):
-        assert answer.headers[name]
+        assert response.headers[name]
 
 
 @pytest.mark.parametrize("folder", ["", "deep/", "deep", "deep/er/"])
 def test_no_listing(stack: Stack, folder: str):
-    answer = stack.get(f"/static/{folder}")
-    assert answer.status_code in (403, 404)
-    assert "plain" not in answer.text
-    assert "style" not in answer.text
+    response = stack.get(f"/static/{folder}")
+    assert response.status_code in (403, 404)
+    assert "plain" not in response.text
+    assert "style" not in response.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -263,7 +263,7 @@ def test_only_for_reading(stack: Stack, method: str):
 def test_nothing_else_is_served(stack: Stack, path: str):
     with Raw(stack) as client:
         client.request(f"GET {path} HTTP/1.1", "Connection: close")
-        answer = client.answer()
-    assert answer.status in (400, 403, 404)
+        response = client.response()
+    assert response.status in (400, 403, 404)
     for told in (b"root:", b"create_app", b"hidden\n", b"ok\n"):
-        assert told not in answer.body
+        assert told not in response.body

@@ -1,4 +1,4 @@
-"""Streamed answers: sent as they are made, ended when nobody reads, never passed off as whole."""
+"""Streams: parts are sent at once, end when the client leaves, and interruptions are visible."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -62,33 +62,33 @@ def test_generator_ends_when_the_client_leaves(stack: Stack):
 
 
 @pytest.mark.parametrize("kind", ["early", "late", "length", "short"])
-def test_broken_answer_looks_broken(stack: Stack, kind: str):
+def test_broken_response_looks_broken(stack: Stack, kind: str):
     with Raw(stack, timeout=3) as client:
         client.request(f"GET /probe/broken/{kind} HTTP/1.1")
         try:
-            answer = client.answer()
+            response = client.response()
         except (IncompleteRead, RemoteDisconnected, ConnectionResetError):
             return
     # Where nothing had been sent yet, the proxy can still say so.
-    assert answer.status in (500, 502)
+    assert response.status in (500, 502)
 
 
-def test_broken_answer_tells_nothing(stack: Stack):
+def test_broken_response_tells_nothing(stack: Stack):
     with Raw(stack) as client:
         client.request("GET /probe/broken/early HTTP/1.1", "Connection: close")
         assert b"Traceback" not in client.stream.read()
 
 
-def test_broken_answers_harm_no_other(stack: Stack):
-    """Each reader gets the answer to its own request, while others are cut off."""
+def test_broken_responses_harm_no_other(stack: Stack):
+    """Each reader gets the response to its own request, while others are cut off."""
 
     def ask(number: int) -> bool:
         if number % 2:
             with suppress(requests.RequestException):
                 requests.get(f"{stack.url}/probe/broken/early", timeout=3)
             return True
-        answer = requests.get(f"{stack.url}/probe/download/4", timeout=9)
-        return answer.status_code == 200 and answer.content == expected(4)
+        response = requests.get(f"{stack.url}/probe/download/4", timeout=9)
+        return response.status_code == 200 and response.content == expected(4)
 
     with ThreadPoolExecutor(8) as pool:
         assert all(pool.map(ask, range(120)))

@@ -1,4 +1,4 @@
-"""Sends a strange request; tells what the proxy said apart from what the application got."""
+"""Sends an unusual request, and compares the proxy's response with what the application got."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ FIRST = "/probe/echo/first/TOKEN"
 SMUGGLED = b"GET /probe/echo/smuggled/TOKEN HTTP/1.1\r\nHost: localhost\r\n\r\n"
 # Follows on the same connection, and ends it.
 CANARY = b"GET /probe/echo/canary/TOKEN HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-# In place of a status: the connection was closed without an answer.
+# In place of a status: the connection was closed without a response.
 CLOSED = 0
 
 
@@ -91,25 +91,25 @@ class Witness:
 
     def get(self, path: str) -> dict:
         """Ask as another client, on a connection of its own."""
-        answer = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
-        assert answer.status_code == 200, answer.text
-        return answer.json()
+        response = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
+        assert response.status_code == 200, response.text
+        return response.json()
 
     def requests(self) -> list[dict]:
         """Return what came to the application since this was last asked."""
         question = uuid4().hex
         after = "" if self.end is None else f"&after={self.end}"
         told = self.get(f"/probe/seen?question={question}{after}")
-        assert told["question"] == question, "a foreign answer"
+        assert told["question"] == question, "a foreign response"
         self.end = told["end"]
         return told["requests"]
 
 
 def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
-    """Send a probe with a canary behind it; return the answers and what the application got.
+    """Send a probe with a canary behind it; return the responses and what the application got.
 
     Whatever the probe is, the application gets each of the two once at most and nothing else, every
-    answer is for the request that it follows, and another client gets its own.
+    response is for the request that it follows, and another client gets its own.
     """
     token = uuid4().hex
     witness = Witness(stack)
@@ -118,7 +118,9 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
         return text.replace(b"TOKEN", token.encode())
 
     found = exchange(witness.port, filled(probe.data + CANARY), methods=(probe.method,), wait=2)
-    assert witness.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", "a foreign answer"
+    assert witness.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", (
+        "a foreign response"
+    )
     *seen, other = witness.requests()
     assert other["path"] == f"/probe/echo/other/{token}"
 
@@ -145,11 +147,11 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
 
 
 def echoed(reply: Reply) -> bool:
-    """Say whether an answer is the echo's."""
+    """Say whether a response is the echo's."""
     return reply.status == 200 and reply.headers.get_content_type() == "application/json"
 
 
-# Stand on every answer.
+# Stand on every response.
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -158,7 +160,7 @@ GUARDS = {
 
 
 def assert_guarded(headers: Message, body: bytes) -> None:
-    """Once each, from whomever the answer comes; and nobody tells what runs here."""
+    """Once each, from whomever the response comes; and nobody tells what runs here."""
     for name, value in GUARDS.items():
         assert headers.get_all(name) == [value]
     (request_id,) = headers.get_all("X-Request-ID")

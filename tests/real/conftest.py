@@ -1,4 +1,4 @@
-"""Applications that others wrote, put into generated projects: Flask's tutorial, and httpbin.
+"""Real applications in generated projects: Flask's tutorial, and httpbin.
 
 Each server once, behind one proxy and the other in turn; and `flask run`, as the comparison.
 """

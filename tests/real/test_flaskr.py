@@ -1,4 +1,4 @@
-"""Flask's own tutorial application, a blog in SQLite: as by `flask run`, on every server.
+"""Flask's tutorial application, a blog in SQLite: the same results as with `flask run`.
 
 It comes whole and unchanged. flaskr.patch is what its owner edits in the generated project.
 """
@@ -51,11 +51,11 @@ def day(url: str) -> list[tuple]:
 
     def visit(user: requests.Session, path: str, **form: str) -> None:
         method = "POST" if form else "GET"
-        answer = user.request(method, url + path, data=form, allow_redirects=False, timeout=30)
-        location = answer.headers.get("Location", "")
+        response = user.request(method, url + path, data=form, allow_redirects=False, timeout=30)
+        location = response.headers.get("Location", "")
         # Posts of the same second have no order.
-        lines = sorted(answer.text.splitlines())
-        seen.append((method, path, answer.status_code, location, lines))
+        lines = sorted(response.text.splitlines())
+        seen.append((method, path, response.status_code, location, lines))
 
     with requests.Session() as ann, requests.Session() as bob:
         for user, name in ((ann, "ann"), (bob, "bøb")):

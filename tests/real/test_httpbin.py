@@ -1,4 +1,4 @@
-"""httpbin, a service for tests of clients: its own tests and those of requests, on every server.
+"""httpbin: its own tests and those of requests, on every server.
 
 httpbin.patch is what its owner edits in the generated project.
 """

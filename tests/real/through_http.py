@@ -1,4 +1,4 @@
-"""A pytest plugin for httpbin's and requests' own tests: the httpbin that they use is at BASE_URL.
+"""A pytest plugin for the tests of httpbin and requests: they use the httpbin at BASE_URL.
 
 It runs in a virtual environment with the packages of clients.txt.
 """

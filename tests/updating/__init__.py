@@ -1,1 +1,1 @@
-"""Projects that are brought up to date, by the programs and the commands of docs/updating.md."""
+"""Updates of generated projects, with the programs and commands of docs/updating.md."""

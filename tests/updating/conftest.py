@@ -1,4 +1,4 @@
-"""The template as a repository with more than one version, and a home folder for its user."""
+"""The template as a repository with several versions, and a home folder for its user."""
 
 from collections.abc import Iterator
 from pathlib import Path

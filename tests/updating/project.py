@@ -1,4 +1,4 @@
-"""A project of somebody who works on it, and takes newer versions of the template."""
+"""A project with its owner's changes, which is updated to newer versions of the template."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""What docs/updating.md says, done by its own commands."""
+"""The commands of docs/updating.md."""
 
 import os
 import subprocess

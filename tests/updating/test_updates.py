@@ -1,4 +1,4 @@
-"""A project takes a newer version of the template, and its owner's work stays."""
+"""Updates to a newer version of the template keep the owner's changes."""
 
 import pytest
 

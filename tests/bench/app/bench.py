@@ -1,4 +1,4 @@
-"""Views to measure by: each a kind of work that services do."""
+"""Views for measurements, one for each kind of work."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Call applications in this process, without any server: what no server can surpass.
+"""Call applications in this process, without a server: an upper bound for servers.
 
 Prints one JSON object: calls a second of CPU time for the bare WSGI callable, a Flask application
 of one view, and the measured application.

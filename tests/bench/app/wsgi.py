@@ -1,4 +1,4 @@
-"""Takes the place of the project's own wsgi.py, to add the views that are measured."""
+"""Replaces the project's wsgi.py and adds the measured views."""
 
 import bench
 

@@ -1,4 +1,4 @@
-"""A Flask application with the measured views and nothing else, as Flask's documentation has it."""
+"""A Flask application with only the measured views, as in Flask's documentation."""
 
 import bench
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The application as Flask's documentation gives it to an ASGI server."""
+"""The application for an ASGI server, as in Flask's documentation."""
 
 from asgiref.wsgi import WsgiToAsgi
 from hello import app

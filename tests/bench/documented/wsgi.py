@@ -1,4 +1,4 @@
-"""The application as Flask's documentation gives it to a server that takes a file."""
+"""The application for a server that loads a file, as in Flask's documentation."""
 
 from hello import create_app
 

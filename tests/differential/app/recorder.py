@@ -1,4 +1,4 @@
-"""Records what the server gave to the application, and responds as the request says."""
+"""Records what the application receives, and responds as the request says."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Takes the place of the project's own wsgi.py: its application, with a few views, recorded."""
+"""Replaces the project's wsgi.py: its application with more views and a recorder."""
 
 import recorder
 

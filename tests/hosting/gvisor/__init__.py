@@ -1,4 +1,4 @@
-"""Containers under gVisor, as App Engine and Cloud Run's first generation run them.
+"""Containers under gVisor, as on App Engine and Cloud Run's first generation.
 
 Its runtime, runsc, runs in a privileged container of any Docker engine, from an image that holds it
 and the guest's files. gVisor's own network stack cannot be had there: the guest has the network of

@@ -1,4 +1,4 @@
-"""Views that show what the application is given, and that misbehave on request."""
+"""Views that show what the application receives, and that fail on request."""
 
 import hashlib
 import os
@@ -91,7 +91,7 @@ def slow(name: str) -> Response:
 
 @blueprint.get("/work/<float:seconds>/<name>")
 def work(seconds: float, name: str) -> Response:
-    """Say in the log that work began, take some time over it, and answer at some length."""
+    """Say in the log that work began, take some time over it, and response at some length."""
     print(f"probe: began {name}", flush=True)
     time.sleep(seconds)
     return Response(f"{name}\n" * 1000)
@@ -112,11 +112,11 @@ def drip(seconds: float, name: str) -> Response:
 
 @blueprint.get("/host")
 def host() -> str:
-    """Say which container answers."""
+    """Say which container responds."""
     return socket.gethostname()
 
 
-# Filled in before this process answers for the first time; what later requests import is their own.
+# Set before the first response of this process, because later requests import more modules.
 uncompiled_at_start: list[str] | None = None
 
 
@@ -316,7 +316,7 @@ def endless(name: str) -> Response:
 
 @blueprint.get("/broken/<kind>")
 def broken(kind: str) -> Response:
-    """Send a part of an answer, then raise, or end before the announced length."""
+    """Send a part of a response, then raise, or end before the announced length."""
 
     def parts() -> Iterator[bytes]:
         yield b"begun\n"

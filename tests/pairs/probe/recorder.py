@@ -1,4 +1,4 @@
-"""Keeps what the server gave to the application, before the application looks at it."""
+"""Records what the server passes to the application."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Takes the place of the project's own wsgi.py, to add the probe's views to its application."""
+"""Replaces the project's wsgi.py and adds the probe's views to its application."""
 
 import probe
 import recorder

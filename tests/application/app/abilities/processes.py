@@ -100,16 +100,16 @@ def row() -> dict[str, object]:
 def conversation() -> dict[str, object]:
     """Write to a program and read from it in turns, then end it by SIGTERM."""
     code = "import sys\nfor line in sys.stdin: print(int(line) ** 2, flush=True)"
-    answers = []
+    responses = []
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as program:
         for number in range(5):
             print(number, file=program.stdin, flush=True)
-            answers.append(int(program.stdout.readline()))
+            responses.append(int(program.stdout.readline()))
         running = program.poll() is None
         program.terminate()
-    return {"answers": answers, "running": running, "status": program.returncode}
+    return {"responses": responses, "running": running, "status": program.returncode}
 
 
 def square(number: int) -> int:

@@ -1,4 +1,4 @@
-"""Rewrites what Debian's Python records about where it is installed and what it needs."""
+"""Changes the paths and dependencies that Debian's Python has recorded about itself."""
 
 import os
 import re
