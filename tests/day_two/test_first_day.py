@@ -155,14 +155,14 @@ UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = "401 Error, Credentials not correct"
 
 
-def test_every_message_of_the_readme_is_tried(project: Path):
+def test_every_message_of_the_readme_is_tested(project: Path):
     _, section = (project / "README.md").read_text("utf-8").split("## When it does not work\n")
     told = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\|(.+?)\|", section, re.MULTILINE)))
     assert told == [*itertools.chain(*SYMPTOMS.values()), UNTRUSTED, REFUSED]
 
 
 @pytest.mark.parametrize("provoke", SYMPTOMS, ids=lambda provoke: provoke.__name__)
-def test_it_says(provoke: Callable[[Path], str], project: Path):
+def test_the_message_is_shown(provoke: Callable[[Path], str], project: Path):
     try:
         said = provoke(project)
         assert any(message in said for message in SYMPTOMS[provoke]), said
@@ -172,7 +172,7 @@ def test_it_says(provoke: Callable[[Path], str], project: Path):
         run(["docker", "compose", "down", "--timeout", "1"], cwd=project)
 
 
-def test_a_new_key_and_a_free_port_are_all_it_needs(project: Path):
+def test_only_a_new_key_and_a_free_port_are_needed(project: Path):
     """What was broken above is whole again."""
     run_readme(project, "docker compose up --build --wait")
     run_readme(project, "docker system df")
@@ -216,7 +216,7 @@ def test_a_gateway_that_is_not_trusted(project: Path, build):
     assert UNTRUSTED in failure(BUILD, project, **build(authority="/dev/null"))
 
 
-def test_an_index_that_wants_another_password(project: Path, build):
+def test_an_index_with_another_password(project: Path, build):
     assert REFUSED in failure(BUILD, project, **build(word="wrong"))
 
 

@@ -380,7 +380,7 @@ def test_added_as_the_page_says(stack: Stack, ability: Callable[[Stack], None]):
     ability(stack)
 
 
-def test_worker_that_does_not_work_is_unhealthy(stack: Stack):
+def test_worker_without_its_broker_is_unhealthy(stack: Stack):
     worker = stack.container("worker")
     check = worker.attrs["Config"]["Healthcheck"]["Test"][1:]
     assert worker.exec_run(check).exit_code == 0

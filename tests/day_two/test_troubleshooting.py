@@ -97,7 +97,7 @@ def test_too_large(stack: Stack):
     assert_told(stack, "413 Content Too Large")
 
 
-def test_no_room_for_an_upload(stack: Stack):
+def test_upload_that_does_not_fit_into_tmp(stack: Stack):
     # The proxy has some small files of its own there.
     assert stack.request("POST", "/form", data=bytes(4_194_304)).status_code == 500
     assert_told(stack, "500 on uploads")
@@ -109,7 +109,7 @@ def test_another_host(stack: Stack):
     assert_told(stack, "400 Bad Request on every page")
 
 
-def test_nothing_can_be_written(stack: Stack):
+def test_the_file_system_is_read_only(stack: Stack):
     assert stack.get("/write").status_code == 500
     assert_told(stack, "Permission denied, Read-only file system")
 
@@ -119,12 +119,12 @@ def test_static_file_that_is_not_in_the_image(stack: Stack):
     assert_told(stack, "404 for a static file")
 
 
-def test_worker_that_shows_no_sign_of_life(stack: Stack):
+def test_worker_without_a_heartbeat(stack: Stack):
     assert stack.get("/stuck").status_code in (502, 504)
     assert_told(stack, "WORKER TIMEOUT")
 
 
-def test_application_away(stack: Stack):
+def test_application_unavailable(stack: Stack):
     """And back, by the page's command; those that look around are run meanwhile."""
     stack.compose("stop app")
     assert stack.get("/").status_code == 502
@@ -137,7 +137,7 @@ def test_application_away(stack: Stack):
     assert stack.get("/").status_code == 200
 
 
-def test_what_the_health_check_says(stack: Stack):
+def test_troubleshooting_of_the_health_check(stack: Stack):
     """Where /health/live fails; the engine calls it unhealthy only after minutes."""
     with (stack.folder / "src" / PACKAGE / "health.py").open("a", encoding="utf-8") as file:
         file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")

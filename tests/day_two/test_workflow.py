@@ -225,7 +225,7 @@ def paired(
         yield machine.runner
 
 
-def test_every_action_is_stood_in_for_or_has_a_reason(jobs: Values, machine: Machine):
+def test_every_action_has_a_stand_in_or_a_reason(jobs: Values, machine: Machine):
     steps = [step for job in jobs.values() for step in job["steps"]]
     used = {step["uses"].partition("@")[0] for step in steps if "uses" in step}
     assert used == set(machine.runner.stand_ins)
@@ -237,7 +237,7 @@ def test_checks(jobs: Values, machine: Machine):
     assert "Required test coverage" in printed
 
 
-def test_the_pair_is_asked_through_the_proxy(paired: Runner):
+def test_requests_go_through_the_proxy(paired: Runner):
     log = run(["docker", "compose", "--project-name", NAME, "logs", "proxy"], cwd=paired.folder)
     assert "/nothing-here" in log
 
@@ -250,7 +250,7 @@ def test_the_pair_is_asked_through_the_proxy(paired: Runner):
         ("_NAME-test", "_NAME-app"),
     ],
 )
-def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wrong: str):
+def test_a_mistake_is_detected(jobs: Values, paired: Runner, right: str, wrong: str):
     """And the step that is there for the case runs."""
     job = jobs["pair"]
     (step,) = [step for step in job["steps"] if right in step.get("run", "")]
@@ -261,7 +261,7 @@ def test_a_mistake_in_it_is_noticed(jobs: Values, paired: Runner, right: str, wr
     (paired.folder / "reported").unlink()
 
 
-def test_what_was_tested_is_what_is_released(jobs: Values, paired: Runner, machine: Machine):
+def test_the_tested_commit_is_released(jobs: Values, paired: Runner, machine: Machine):
     machine.runner.run_job(jobs["release"])
     pushed = (machine.programs / "pushed").read_text(encoding="utf-8").splitlines()
     summary = (machine.temp / "summary").read_text(encoding="utf-8").splitlines()
@@ -344,7 +344,7 @@ def test_the_next_python_is_offered_once_every_server_installs_on_it(tmp_path: P
     ],
     ids=str,
 )
-def test_what_is_not_understood_is_refused(tmp_path: Path, change: Values):
+def test_unsupported_syntax_is_rejected(tmp_path: Path, change: Values):
     runner = Runner(tmp_path, {}, GITHUB)
     with pytest.raises(NotUnderstood):
         runner.run_job({"name": "Job", "steps": [{"run": "true"} | change]})

@@ -17,7 +17,7 @@ def test_cases_have_one_name_each():
 
 
 @pytest.mark.parametrize("file", sorted(CORPUS.glob("*.http")), ids=lambda file: file.stem)
-def test_a_case_is_written_as_it_is_read(file):
+def test_a_case_survives_a_round_trip_to_a_file(file):
     for case in parse(file.read_text(encoding="ascii"), file.stem):
         name = case.name.partition("/")[2]
         again = Case(name, case.data, case.methods, half_close=case.half_close)
@@ -25,7 +25,7 @@ def test_a_case_is_written_as_it_is_read(file):
         assert read == case
 
 
-def test_what_is_not_compared_or_accepted_says_why():
+def test_exceptions_have_a_reason():
     assert all(NOT_COMPARED.values())
     for entry in accepted():
         assert entry.reason and entry.source
@@ -57,7 +57,7 @@ def difference(*sides: tuple[str, tuple[str, ...]], aspect: str = "outcome") -> 
         (Accepted("outcome", ("uwsgi-*",), "", ""), False),
     ],
 )
-def test_an_entry_explains_what_it_is_about(entry, explains):
+def test_an_entry_covers_only_its_own_difference(entry, explains):
     found = difference(("200", NGINX), ("400", APACHE))
     assert (unexplained([found], [entry]) == []) == explains
     assert entry.occurs_in(found) == (explains or entry.pairs == ("uwsgi-*",))
@@ -91,7 +91,7 @@ def test_two_entries_explain_what_three_sides_differ_in():
         ("1: a\nb", "1: a\nb\n2: c", ("(missing)", "2: c")),
     ],
 )
-def test_an_entry_is_about_the_requests_that_differ(one, other, parts):
+def test_an_entry_covers_only_requests_that_differ(one, other, parts):
     assert unlike(one, other) == (parts or (one, other))
 
 

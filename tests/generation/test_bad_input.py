@@ -59,7 +59,7 @@ def shown(value: object) -> str:
 
 
 @pytest.mark.parametrize(("name", "value", "said"), REFUSED, ids=shown)
-def test_it_is_refused_and_nothing_is_left(name, value, said, tmp_path, capfd):
+def test_it_is_rejected_and_leaves_no_files(name, value, said, tmp_path, capfd):
     with pytest.raises(FailedHookException):
         generate_literally(tmp_path / "out", **{name: value})
     lines = capfd.readouterr().err.splitlines()
@@ -128,7 +128,7 @@ def test_the_program_refuses_and_leaves_nothing(name, value, said, tmp_path):
 
 
 @pytest.mark.parametrize("mark", ["{{ 7 * 7 }}", "{{", "}}", "{% if %}", "{# x #}"])
-def test_template_marks_typed_at_the_prompt_are_refused(mark, tmp_path):
+def test_template_syntax_at_the_prompt_is_rejected(mark, tmp_path):
     typed = [""] * len(questions())
     typed[questions().index("description")] = f"A {mark} service"
     assert_refused(run_cookiecutter(tmp_path, typed="\n".join(typed) + "\n"), "a template's mark")
@@ -136,7 +136,7 @@ def test_template_marks_typed_at_the_prompt_are_refused(mark, tmp_path):
 
 
 @pytest.mark.parametrize("broken", ["{{", "{% if %}", "{{ cookiecutter.nothing }}"])
-def test_template_marks_on_the_command_line_are_cookiecutters_own_error(broken, tmp_path):
+def test_template_syntax_on_the_command_line_is_cookiecutters_error(broken, tmp_path):
     """There Cookiecutter renders them before any hook runs."""
     assert run_cookiecutter(tmp_path, "--no-input", f"description={broken}").returncode != 0
     assert not any(tmp_path.iterdir())
@@ -149,7 +149,7 @@ def test_template_expressions_on_the_command_line_are_rendered_once(tmp_path):
 
 
 @pytest.mark.parametrize("slug", ["My-Service", "my service", "my/service", "../my-service", "."])
-def test_a_refusal_destroys_nothing_that_was_there(slug, tmp_path):
+def test_a_rejection_keeps_existing_files(slug, tmp_path):
     """Not even where the bad slug leads to the folder of another project."""
     out = tmp_path / "out"
     for folder in (tmp_path / "my-service", out / "my-service", out / "refused", out / "my"):
@@ -168,7 +168,7 @@ def test_a_refusal_destroys_nothing_that_was_there(slug, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_pressing_enter_through_works(tmp_path):
+def test_accepting_all_defaults_works(tmp_path):
     done = run_cookiecutter(tmp_path, typed="\n" * len(questions()))
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "my-flask-service" / "secrets" / "secret_key").is_file()

@@ -64,12 +64,12 @@ def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
     return rounds.play(steps, count, repeats=repeats), "".join(taken)
 
 
-def test_every_second_round_goes_the_other_way(monkeypatch):
+def test_every_second_round_is_reversed(monkeypatch):
     _, taken = played(monkeypatch, [0] * 5, 5)
     assert taken == "abccbaabccbaabc"
 
 
-def test_a_noisy_round_is_repeated_and_left_out(monkeypatch):
+def test_a_noisy_round_is_repeated_and_excluded(monkeypatch):
     found, taken = played(monkeypatch, [0, 9, 0, 1], 3)
     assert len(taken) == 4 * 3
     assert sorted(each.stolen_percent for each in found.counted) == [0, 0, 1]
@@ -77,12 +77,12 @@ def test_a_noisy_round_is_repeated_and_left_out(monkeypatch):
     assert found.errors() == 12, "a request that failed did so in whichever round"
 
 
-def test_a_round_beside_much_other_work_is_a_noisy_one():
+def test_a_round_with_much_other_load_is_noisy():
     each = rounds.Round({}, 0.0, 100.0)
     assert each.noise() > rounds.Round({}, rounds.NOISY_PERCENT, 1.0).noise()
 
 
-def test_repeating_has_an_end(monkeypatch):
+def test_repeats_are_limited(monkeypatch):
     found, taken = played(monkeypatch, [9, 8, 7, 6], 3)
     assert len(taken) == 4 * 3
     assert sorted(each.stolen_percent for each in found.counted) == [6, 7, 8]
@@ -98,7 +98,7 @@ def test_pace_is_near_the_rate_and_not_above(rate: float):
     assert pace.at_a_time <= 5
 
 
-def test_log_tells_latencies_failures_and_what_was_late():
+def test_log_has_latencies_failures_and_late_requests():
     lines = [f"{number * 10_000}\t200\t{2000 if number % 100 else 90_000}" for number in range(500)]
     found = paced("\n".join([*lines, "5000000\t503\t100"]), asked=503, pause_ms=80)
     assert found.per_second == pytest.approx(100, rel=0.01)
@@ -148,14 +148,14 @@ def test_check_passes_without_a_change(file, monkeypatch):
     # A connection for each request; 100 µs of middleware beside the 200 of an application.
     [("cost_over_flask", [15.0, 19.0]), ("application_over_flask", [2.9, 3.1])],
 )
-def test_check_sees_what_costs_more(file, monkeypatch, figure, ends):
+def test_check_detects_higher_costs(file, monkeypatch, figure, ends):
     found = COST | {figure: sum(ends) / 2, "intervals": COST["intervals"] | {figure: ends}}
     monkeypatch.setattr(bench, "measure_cost", lambda *_: found)
     with pytest.raises(SystemExit, match=figure):
         bench.check(file, DEFAULTS, 5, 3)
 
 
-def test_check_sees_failed_requests(file, monkeypatch):
+def test_check_detects_failed_requests(file, monkeypatch):
     monkeypatch.setattr(bench, "measure_cost", lambda *_: COST | {"errors": 2})
     with pytest.raises(SystemExit, match="2 requests failed"):
         bench.check(file, DEFAULTS, 5, 3)
@@ -186,7 +186,7 @@ def measured(monkeypatch) -> list[str]:
     return names
 
 
-def test_a_pair_is_renewed_alone(file, measured):
+def test_one_pair_can_be_measured_alone(file, measured):
     bench.record(file, [PAIRS[3]], neighbours=False, rounds=5, seconds=5)
     found = json.loads(file.read_text())
     assert measured == [str(PAIRS[3])]
@@ -217,10 +217,10 @@ def test_every_pair_has_a_cost_of_before():
     assert list(COST_BEFORE) == [str(pair) for pair in PAIRS]
 
 
-def test_who_is_compared_is_asked():
+def test_compared_servers_are_measured():
     asked = {*(one.ours for one in COMPARISONS), *NEIGHBOURS}
     assert {name for one in COMPARISONS for name in (one.ours, one.other)} <= asked
 
 
-def test_a_proxy_of_a_neighbour_is_one_of_ours():
+def test_proxies_of_alternatives_are_ours():
     assert {one.way.proxy for one in NEIGHBOURS.values()} <= {"", *PROXIES}

@@ -13,7 +13,7 @@ ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_target
 UNLIKE_OTHERS = ("none", "all")
 
 
-def test_every_question_is_asked_in_words():
+def test_every_question_has_a_prompt():
     assert list(FACTS["__prompts__"]) == QUESTIONS
 
 
@@ -28,7 +28,7 @@ def test_every_choice_has_a_label_and_the_first_is_recommended(menu):
 
 
 @pytest.mark.parametrize(("menu", "table"), ENTRIES.items())
-def test_every_choice_has_an_entry_like_its_siblings(menu, table):
+def test_entries_of_a_choice_have_the_same_keys(menu, table):
     assert list(FACTS[table]) == [name for name in FACTS[menu] if name not in UNLIKE_OTHERS]
     first, *others = FACTS[table].values()
     for entry in others:
@@ -46,7 +46,7 @@ def test_every_choice_that_differs_by_files_has_a_folder():
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_a_legacy_server_says_so_wherever_it_is_offered(server):
+def test_a_legacy_server_is_marked_everywhere(server):
     """In the menu and in the README, each time with what to take instead."""
     label = FACTS["__prompts__"]["wsgi_server"][server]
     know = FACTS["_servers"][server]["know"]
@@ -71,6 +71,6 @@ def test_descriptions_fit_where_they_are_rendered(choice):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_needs_an_image_names_a_server_that_does_not(server):
+def test_errors_name_a_server_without_an_image(server):
     nearest = FACTS["_servers"][server]["without_image"]
     assert not nearest or FACTS["_servers"][nearest]["without_image"] == ""

@@ -31,7 +31,7 @@ def test_every_pair_was_run(recorded):
     assert list(recorded) == [str(pair) for pair in PAIRS], "run `make conformance`"
 
 
-def test_every_concern_was_asked(recorded, expected):
+def test_every_concern_was_tested(recorded, expected):
     files = (ROOT / "tests" / "pairs").glob("test_*.py")
     concerns = sorted(file.stem.removeprefix("test_") for file in files)
     for pair, facts in recorded.items():
@@ -41,19 +41,19 @@ def test_every_concern_was_asked(recorded, expected):
         assert facts["passed"] == sum(facts["concerns"].values())
 
 
-def test_known_limits_are_those_of_the_tests(recorded, expected):
+def test_known_limits_match_the_tests(recorded, expected):
     for pair, facts in recorded.items():
         assert facts["known_limits"] == expected[pair]["known_limits"], (
             f"`make conformance`: {pair}"
         )
 
 
-def test_abilities_are_those_of_the_tests(recorded, expected):
+def test_abilities_match_the_tests(recorded, expected):
     for pair, facts in recorded.items():
         assert facts["abilities"] == expected[pair]["abilities"], f"`make conformance`: {pair}"
 
 
-def test_the_page_says_what_the_data_says(recorded):
+def test_the_page_matches_the_data(recorded):
     assert conformance.PAGE.read_text(encoding="utf-8") == conformance.render(recorded)
 
 

@@ -56,7 +56,7 @@ def test_pages_are_fresh(capfd):
     assert docs.renew("--check", "--diff") == 0, f"run `make docs`\n{capfd.readouterr().out}"
 
 
-def test_a_stale_page_is_noticed(tmp_path, monkeypatch):
+def test_a_stale_page_is_detected(tmp_path, monkeypatch):
     page = tmp_path / "page.md"
     page.write_text('<!-- [[[cog print(choices("proxies")) ]]] -->\nold\n<!-- [[[end]]] -->\n')
     monkeypatch.setattr(docs, "pages", lambda: [page])
@@ -75,7 +75,7 @@ def test_each_server_and_proxy_has_its_page():
         assert "print(about(cog.inFile))" in text and "print(details(cog.inFile))" in text
 
 
-def test_every_known_limit_is_told_once():
+def test_every_known_limit_is_documented_once():
     """As its server's, or as its proxy's."""
     reasons = {reason for pair in PAIRS for reason in known_limits(pair).values()}
     told = [reason for choice in docs.CHOICES for reason in docs.own_limits(choice)]
@@ -83,7 +83,7 @@ def test_every_known_limit_is_told_once():
     assert reasons
 
 
-def test_figures_are_left_out_until_there_are_any(tmp_path, monkeypatch):
+def test_missing_figures_are_omitted(tmp_path, monkeypatch):
     """Then each page has those of its own pairs: shown with invented ones."""
     file = tmp_path / "performance.json"
     monkeypatch.setattr(docs.performance, "FILE", file)
@@ -200,7 +200,7 @@ def test_links_of_a_project(project: Project):
     } == {}
 
 
-def test_broken_links_are_noticed(tmp_path):
+def test_broken_links_are_detected(tmp_path):
     page = tmp_path / "page.md"
     bad = ["other.md", "#none", "page.md#none", "http://example.com/", "ftp://example.com", "../"]
     good = ["page.md", "#a-heading-12", "page.md#a-heading-12", "https://example.com/x#y"]
@@ -211,7 +211,7 @@ def test_broken_links_are_noticed(tmp_path):
 # --- Commands ---
 
 
-def test_every_command_is_run_or_says_why_not():
+def test_every_command_is_run_or_has_a_reason():
     run = words_given_to("run_page", ".") | set(RUN_FROM_READMES)
     found = [command for page in WRITTEN for command in page_commands(page)]
     # All that stands under a heading, by the tests of updates.
@@ -230,7 +230,7 @@ def test_every_command_is_run_or_says_why_not():
     assert set(RUN_FROM_READMES) <= words_given_to("run_readme", "."), "run by no test"
 
 
-def test_make_knows_what_pages_ask_of_it():
+def test_make_targets_in_pages_exist():
     asked = {c for page in WRITTEN for c in page_commands(page) if c.startswith("make ")}
     for command in asked:
         words = shlex.split(command, comments=True)
@@ -240,7 +240,7 @@ def test_make_knows_what_pages_ask_of_it():
     assert asked
 
 
-def test_what_the_troubleshooting_page_quotes_is_brought_about():
+def test_messages_of_the_troubleshooting_page_are_produced():
     """By a test for each of its headings that has a quotation."""
     page = docs.DOCS / "troubleshooting.md"
     text = page.read_text(encoding="utf-8")
@@ -250,7 +250,7 @@ def test_what_the_troubleshooting_page_quotes_is_brought_about():
     assert set(headings) == words_given_to("assert_told", "day_two")
 
 
-def test_pages_name_no_choice_that_there_is_not():
+def test_pages_name_only_existing_choices():
     """What a page calls a pair is one."""
     pairs = {str(pair) for pair in PAIRS}
     proxies = "|".join(FACTS["proxy"])

@@ -129,7 +129,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
 
 
-def test_all_other_files_hold_none_of_it(project, plain):
+def test_other_files_do_not_contain_it(project, plain):
     """Least of all the Python, shell and YAML files."""
     spoken = {"README.md", "LICENSE", "pyproject.toml", "src/awkward/about.toml"}
     for path in plain.rglob("*"):

@@ -42,7 +42,7 @@ def test_a_second_run_changes_nothing(hook, tmp_path):
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.stem)
-def test_they_need_only_the_standard_library(hook):
+def test_hooks_need_only_the_standard_library(hook):
     for node in ast.walk(ast.parse(hook.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             assert {alias.name.split(".")[0] for alias in node.names} <= sys.stdlib_module_names
@@ -51,7 +51,7 @@ def test_they_need_only_the_standard_library(hook):
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.stem)
-def test_they_take_nothing_from_the_system(hook):
+def test_hooks_do_not_depend_on_the_system(hook):
     """Neither its encoding and ends of lines, nor a shell or links, which not all have."""
     nodes = list(ast.walk(ast.parse(hook.read_text(encoding="utf-8"))))
     imported = {
@@ -95,7 +95,7 @@ def test_only_the_owner_reaches_the_key_on_the_host_and_anybody_in_the_container
 
 @pytest.mark.posix
 @pytest.mark.parametrize("umask", ["077", "002"])
-def test_the_users_umask_does_not_matter(umask, tmp_path):
+def test_the_umask_does_not_matter(umask, tmp_path):
     """Under 077 the container could not read the key, under 002 others could list the folder."""
     subprocess.run(
         [

@@ -12,7 +12,7 @@ KNOWN_LIMITS = [
 ]
 
 
-def test_each_is_of_a_pair_and_has_a_reason():
+def test_each_has_a_pair_and_a_reason():
     for limit, others in KNOWN_LIMITS:
         assert limit["paired_with"] in ("*", *others)
         assert len(limit["reason"]) > 20
@@ -21,7 +21,7 @@ def test_each_is_of_a_pair_and_has_a_reason():
 
 
 @pytest.mark.parametrize("test", [test for limit, _ in KNOWN_LIMITS for test in limit["tests"]])
-def test_each_is_shown_by_a_test(test: str):
+def test_each_is_detected_by_a_test(test: str):
     file, _, name = test.partition("::")
     (source,) = [
         path.read_text(encoding="utf-8")

@@ -91,6 +91,6 @@ def test_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     run_tool("pre-commit", "run", "--all-files")
 
 
-def test_own_duplicates():
+def test_duplicate_code():
     """Nothing is told twice: by hand alone, as it takes too long before each commit."""
     run_tool("pylint", "--disable=all", "--enable=duplicate-code", "hooks", "tests")

@@ -71,7 +71,7 @@ def wanted(requirements: list[str]) -> set[str]:
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_the_locks_hold_what_the_project_asks_for(server):
+def test_the_locks_contain_the_dependencies(server):
     pyproject = tomllib.loads(rendered(FOLDER / "pyproject.toml", wsgi_server=server, **OPTIONS))
     groups = pyproject["dependency-groups"]
     asked = [pyproject["project"]["dependencies"], groups["dev"], groups["server"]]
@@ -84,7 +84,7 @@ def test_the_locks_hold_what_the_project_asks_for(server):
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_what_is_installed_together_agrees(server):
+def test_locks_agree_on_versions(server):
     """No package stands in two locks with different versions: pip refuses that."""
     found: dict[str, str] = {}
     for lock in [*SHARED, OWN[server]]:
@@ -92,7 +92,7 @@ def test_what_is_installed_together_agrees(server):
             assert found.setdefault(name, str(pin.specifier)) == str(pin.specifier), name
 
 
-def test_an_options_packages_come_with_it_alone():
+def test_packages_of_an_option_are_only_installed_with_it():
     plain = rendered(SHARED[0])
     for question, answer in OPTIONS.items():
         text = rendered(SHARED[0], **{question: answer})

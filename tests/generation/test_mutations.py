@@ -9,7 +9,7 @@ from ..pairs.mutations import MUTATIONS
 
 
 @pytest.mark.parametrize("pair", sorted({mutation.pair for mutation in MUTATIONS}))
-def test_there_is_something_to_break(pair: str, tmp_path):
+def test_mutations_exist(pair: str, tmp_path):
     (choice,) = [choice for choice in PAIRS if str(choice) == pair]
     project = generate(
         tmp_path, package_name="probed", wsgi_server=choice.server, proxy=choice.proxy
@@ -21,7 +21,7 @@ def test_there_is_something_to_break(pair: str, tmp_path):
             assert mutation.old != mutation.new
 
 
-def test_every_concern_is_tried_three_times():
+def test_every_concern_has_three_mutations():
     tried = Counter(mutation.concern for mutation in MUTATIONS)
     concerns = {"differential"}
     for folder, prefix in (("pairs", ""), ("application", "application/")):

@@ -155,7 +155,7 @@ def test_a_page_shows_every_pair_and_its_interval(made_up):
         assert f"| {pair} | 1,100 (1,078–1,122) | {1000 + number:,} (" in shown  # noqa: RUF001
 
 
-def test_figures_whose_intervals_overlap_are_called_equal(made_up):
+def test_figures_with_overlapping_intervals_are_equal(made_up):
     found = made_up["pairs"][str(PAIRS[0])]
     assert page.ratio("proxied_over_direct")(found).endswith(", equal")
     assert not page.ratio("over_documentation_baseline")(found).endswith(", equal")
@@ -191,7 +191,7 @@ def test_a_missed_target_has_its_reason(made_up, figure, value, why):
     assert why in line
 
 
-def test_what_is_equal_to_another_is_not_less(made_up):
+def test_equal_figures_are_not_lower(made_up):
     by_name = {target.figure: target for target in MAIN}
     found = {pair: made_up["pairs"][str(pair)] for pair in PAIRS}
     for each in found.values():
@@ -201,12 +201,12 @@ def test_what_is_equal_to_another_is_not_less(made_up):
     assert {pair.proxy for pair in missed} == {PROXIES[0]}
 
 
-def test_who_is_compared_was_asked(made_up):
+def test_compared_servers_were_measured(made_up):
     rows = [page.comparison(one, made_up["neighbours"]) for one in COMPARISONS]
     assert [row[-1] == "met" for row in rows] == [one.limit == 1 for one in COMPARISONS]
 
 
-def test_bars_are_sorted_and_say_their_processes_and_threads(made_up):
+def test_bars_are_sorted_and_show_processes_and_threads(made_up):
     for chart in page.charts(made_up):
         values = [bar.value for bar in chart.bars]
         assert values in (sorted(values), sorted(values, reverse=True))
@@ -225,9 +225,7 @@ def test_page_and_charts_are_written(made_up, tmp_path: Path, monkeypatch):
 @pytest.mark.parametrize(
     ("part", "told"), [("pairs", str(PAIRS[3])), ("neighbours", "neighbours"), ("format", "all")]
 )
-def test_no_page_is_written_while_something_is_missing(
-    made_up, tmp_path: Path, monkeypatch, part, told
-):
+def test_no_page_is_written_if_a_pair_is_missing(made_up, tmp_path: Path, monkeypatch, part, told):
     monkeypatch.setattr(page, "FILE", tmp_path / "f.json")
     monkeypatch.setattr(page, "PAGE", tmp_path / "p.md")
     match part:

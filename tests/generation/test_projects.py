@@ -16,7 +16,7 @@ from .names import OWN_DIRECTIVE, foreign_names
 JINJA = re.compile(r"(?<!\$)\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
 
 
-def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project):
+def test_files_match_the_template_and_the_choices(project: Project):
     chosen = {
         "wsgi_server": project.pair.server,
         "proxy": project.pair.proxy,
@@ -50,7 +50,7 @@ def test_the_files_are_those_of_the_template_and_of_the_choices(project: Project
     assert set(project.files()) - {"secrets/none"} == expected
 
 
-def test_the_folders_say_who_does_what(project: Project):
+def test_folders_are_described(project: Project):
     folders = {path.name for path in project.path.iterdir() if path.is_dir()}
     expected = {"src", "server", "proxy", "tests", "secrets"}
     expected |= {"deploy"} if project.target != "none" else set()
@@ -61,7 +61,7 @@ def test_the_folders_say_who_does_what(project: Project):
     assert {"server/start.py", "server/healthcheck.py", "server/requirements.txt"} <= set(files)
 
 
-def test_nothing_of_the_template_is_left(project: Project):
+def test_no_template_syntax_is_left(project: Project):
     for name, path in project.files().items():
         assert not JINJA.search(name)
         # Flask's own templates are Jinja too.
@@ -70,7 +70,7 @@ def test_nothing_of_the_template_is_left(project: Project):
             assert not found, f"{name} holds {found[0]!r}"
 
 
-def test_nothing_mentions_a_choice_that_was_not_made(project: Project):
+def test_files_mention_only_chosen_servers_and_proxies(project: Project):
     names = foreign_names(project.pair.server, project.pair.proxy)
     for name, path in project.files().items():
         for line in [name, *path.read_text(encoding="utf-8").splitlines()]:
@@ -78,7 +78,7 @@ def test_nothing_mentions_a_choice_that_was_not_made(project: Project):
             assert not found or OWN_DIRECTIVE.search(line), f"{name} mentions {found[0]}: {line}"
 
 
-def test_nothing_mentions_an_option_that_was_not_taken(project: Project):
+def test_files_mention_only_chosen_options(project: Project):
     untaken = [OPTIONS[name] for name in OPTIONS if name not in project.options]
     for name, path in project.files().items():
         text = f"{name}\n{path.read_text(encoding='utf-8')}".lower()
@@ -115,7 +115,7 @@ def test_python_files_compile(project: Project):
             ast.parse(path.read_text(encoding="utf-8"), filename=name)
 
 
-def test_pyproject_says_what_was_asked(project: Project):
+def test_pyproject_matches_the_answers(project: Project):
     data = tomllib.loads((project.path / "pyproject.toml").read_text(encoding="utf-8"))
     about = data["project"]
     assert about["name"] == project.path.name == "my-flask-service"
@@ -126,7 +126,7 @@ def test_pyproject_says_what_was_asked(project: Project):
     assert data["dependency-groups"]["server"] == requirement.split()
 
 
-def test_the_page_says_what_was_asked(project: Project):
+def test_the_page_matches_the_answers(project: Project):
     (about,) = project.path.glob("src/*/about.toml")
     assert tomllib.loads(about.read_text(encoding="utf-8")) == {
         "PROJECT_NAME": FACTS["project_name"],
@@ -137,7 +137,7 @@ def test_the_page_says_what_was_asked(project: Project):
     }
 
 
-def test_images_are_the_chosen_ones(project: Project):
+def test_images_match_the_choices(project: Project):
     dockerfile = (project.path / "Dockerfile").read_text(encoding="utf-8")
     server = FACTS["_servers"][project.pair.server]
     proxy = FACTS["_proxies"][project.pair.proxy]
@@ -162,7 +162,7 @@ BY_STOP_SIGNAL = {entry["stop_signal"]: name for name, entry in FACTS["_servers"
     [name for name, entry in FACTS["_targets"].items() if entry["runs_images"]] + ["none", "all"],
 )
 @pytest.mark.parametrize("server", BY_STOP_SIGNAL.values())
-def test_images_heed_sigterm_where_a_platform_sends_nothing_else(server, target, tmp_path):
+def test_images_stop_on_sigterm_if_a_platform_sends_only_that(server, target, tmp_path):
     """Those that it is sent to, if their own stop signal is another one."""
     project = generate(tmp_path, wsgi_server=server, deploy_to=target)
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")

@@ -68,7 +68,7 @@ def test_trusted_networks_are_lines_of_a_geo_block(tmp_path: Path):
         ("/a b", False),
     ],
 )
-def test_a_prefix_that_is_no_path_is_refused(prefix: str, is_path: bool, tmp_path: Path):
+def test_an_invalid_prefix_is_rejected(prefix: str, is_path: bool, tmp_path: Path):
     found = settings(tmp_path, URL_PREFIX=prefix)
     assert (found.returncode == 0) == is_path
     assert ("URL_PREFIX must be a path" in found.stderr) != is_path

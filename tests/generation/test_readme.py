@@ -43,7 +43,7 @@ def test_every_command_of_a_projects_readme_is_run(tmp_path):
         assert any(claims(beginning, text) for text in found), beginning
 
 
-def test_the_hosting_page_tells_of_each_target():
+def test_the_hosting_page_describes_each_platform():
     """What was validated and tried, and what never ran, in the order of the choices."""
     page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
     _, table = page.split("\n|---|---|---|---|---|\n")

@@ -53,7 +53,7 @@ def tracked() -> dict[str, str]:
     return {name: about.split()[0] for about, _, name in (x.partition("\t") for x in lines) if name}
 
 
-def test_windows_can_hold_the_names(tracked):
+def test_names_are_valid_on_windows(tracked):
     """Those of this repository, which Cookiecutter clones there; the projects' come from them."""
     for name in tracked:
         for part in Path(name).parts:
@@ -64,7 +64,7 @@ def test_windows_can_hold_the_names(tracked):
     assert not same, "they differ only by case"
 
 
-def test_windows_can_hold_the_paths(tracked):
+def test_paths_are_valid_on_windows(tracked):
     """In Cookiecutter's folder, and as generated, before the hook moves them, with long names."""
     names = [rf"{KEPT_IN}\{name}" for name in tracked]
     answers = rendered_answers(project_slug="s" * 40, deploy_to="all")
@@ -75,13 +75,13 @@ def test_windows_can_hold_the_paths(tracked):
     assert [name for name in names if len(name) + 1 > LONGEST_PATH] == []
 
 
-def test_there_are_no_links(tracked):
+def test_files_are_not_links(tracked):
     """Windows makes none for everybody; and nothing of the template needs to be executable."""
     assert set(tracked.values()) <= {"100644", "100755"}
     assert {mode for name, mode in tracked.items() if name.startswith(FOLDER.name)} == {"100644"}
 
 
-def test_lines_end_alike_after_a_clone_on_windows(tmp_path):
+def test_line_endings_after_a_clone_on_windows(tmp_path):
     """Whatever git is told there: .gitattributes says so, here and in each project."""
     git(tmp_path, "clone", "--quiet", "--depth", "1", ROOT.as_uri(), "template")
     cloned = tmp_path / "template"
@@ -109,7 +109,7 @@ def test_the_same_files_are_copied_as_they_are():
 
 
 @pytest.mark.parametrize("setting", [{}, ASCII_ONLY], ids=["utf-8", "ascii"])
-def test_blanks_and_letters_of_all_kinds_in_the_path_and_the_answers(setting, tmp_path):
+def test_spaces_and_non_ascii_characters_in_paths_and_answers(setting, tmp_path):
     name = "Zoë Ångström 漢字"
     into = tmp_path / f"My Projects {name}"
     into.mkdir()

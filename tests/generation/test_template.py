@@ -66,7 +66,7 @@ def mark_branches(tree: nodes.Template) -> set[str]:
     return marks
 
 
-def test_every_branch_is_reached(matrix):
+def test_every_branch_is_covered(matrix):
     """A condition that is always true, or never, is no condition."""
     missed = []
     for path in (*RENDERED, *(ROOT / "hooks").glob("*.py")):
@@ -81,7 +81,7 @@ def test_every_branch_is_reached(matrix):
     assert not missed
 
 
-def test_lines_with_jinja_are_few():
+def test_few_lines_have_jinja():
     """At most one of the template's in twenty; locks and licences, which nobody writes, apart.
 
     What is copied as it is may hold braces of other languages, and counts as lines without Jinja.
@@ -127,7 +127,7 @@ def one_source_files() -> list[Path]:
 
 
 @pytest.mark.parametrize("path", one_source_files(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_only_its_entry_and_its_folder_know_a_choice(path):
+def test_only_its_entry_and_folder_name_a_choice(path):
     names = foreign_names(*own_choice(path))
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         found = names.search(line)

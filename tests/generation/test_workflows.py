@@ -146,7 +146,7 @@ def test_the_newest_release_is_scanned(runner):
 
 
 @pytest.mark.parametrize("path", OWN, ids=lambda path: path.name)
-def test_make_knows_what_is_asked_of_it(path):
+def test_make_targets_in_pages_exist(path):
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for step in steps(path):
         for target in re.findall(r"\bmake ([a-z-]+)", step.get("run", "")):
@@ -249,7 +249,7 @@ def test_new_differences_become_one_issue(runner, already_open, asked):
     assert len(body) < 65536
 
 
-def test_a_release_says_what_the_changelog_says_of_it(runner):
+def test_a_release_has_the_text_of_the_changelog(runner):
     changelog = "# Changelog\n\n## Unreleased\n\n- c\n\n## 1.1.10\n\n- b\n\n## 1.1.1\n\n- a\n"
     (runner.folder / "checkout" / "CHANGELOG.md").write_text(changelog)
     publish = step_of("ci.yml", "Publish")

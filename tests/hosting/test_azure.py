@@ -157,7 +157,7 @@ def bicep(folder: Path) -> dict[str, Any]:
     return parse(folder / "main.bicep")
 
 
-def test_azure_knows_every_word(bicep, accepted):
+def test_azures_client_library_accepts_every_key(bicep, accepted):
     assert wrong(bicep, accepted) == []
 
 
@@ -178,7 +178,7 @@ def choose_what_is_not_there(web: dict, container: dict) -> None:
 
 
 @pytest.mark.parametrize("mistake", [misspell, misspell_deeper, mistype, choose_what_is_not_there])
-def test_mistakes_are_seen(bicep, accepted, mistake: Callable[[dict, dict], None]):
+def test_mistakes_are_detected(bicep, accepted, mistake: Callable[[dict, dict], None]):
     mistaken = copy.deepcopy(bicep)
     mistake(
         mistaken["resources"]["web"]["config"]["properties"],
@@ -187,13 +187,13 @@ def test_mistakes_are_seen(bicep, accepted, mistake: Callable[[dict, dict], None
     assert wrong(mistaken, accepted)
 
 
-def test_what_is_named_is_there(bicep):
+def test_named_files_exist(bicep):
     there = {*bicep["resources"], *bicep["parameters"], *bicep["variables"]}
     named = set(references(bicep["resources"]))
     assert {"identity", "plan", "vaultName"} <= named <= there
 
 
-def test_rules_that_no_schema_knows(bicep):
+def test_rules_beyond_the_schemas(bicep):
     given, sidecars = settings(bicep), containers(bicep)
     assert [sidecar["isMain"] for sidecar in sidecars.values()].count(True) == 1
     assert sidecars["proxy"]["isMain"]
@@ -212,7 +212,7 @@ def test_rules_that_no_schema_knows(bicep):
     assert int(given["REQUEST_TIMEOUT"]) < 230
 
 
-def test_nobody_publishes_with_a_password(bicep):
+def test_publishing_needs_no_password(bicep):
     policies = [
         resource["config"]
         for resource in bicep["resources"].values()
@@ -225,7 +225,7 @@ def test_nobody_publishes_with_a_password(bicep):
     assert site["siteConfig"]["ftpsState"] == "Disabled"
 
 
-def test_azd_finds_its_way(folder: Path, bicep):
+def test_azd_finds_its_files(folder: Path, bicep):
     config = yaml.safe_load((folder / "azure.yaml").read_text(encoding="utf-8"))
     assert problems(config, AZURE_YAML) == []
     assert problems(config | {"resourcegroup": "x"}, AZURE_YAML)
@@ -352,7 +352,7 @@ def test_sigterm_loses_no_request(web_app: WebApp):
 
 
 @pytest.mark.pairs(EACH_SERVER)
-def test_the_application_may_be_there_first(docker_client: docker.DockerClient, built: Built):
+def test_the_application_may_start_first(docker_client: docker.DockerClient, built: Built):
     with instance(docker_client) as running:
         found = WebApp(built, running, "key")
         found.start("app")

@@ -125,7 +125,7 @@ def settings(bundle: Path) -> dict[str, dict[str, str]]:
     ],
     ids=str,
 )
-def test_mistakes_are_seen(file: str, right: str, wrong: str, tmp_path: Path):
+def test_mistakes_are_detected(file: str, right: str, wrong: str, tmp_path: Path):
     project = generate(tmp_path, deploy_to="elastic-beanstalk")
     text = (project / "deploy" / "elastic-beanstalk" / file).read_text(encoding="utf-8")
     assert right in text

@@ -257,14 +257,14 @@ def test_pod_keeps_to_the_restricted_standard(manifests: list[Manifest]):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_violations_are_found(manifests: list[Manifest], change: Manifest, violation: str):
+def test_violations_are_detected(manifests: list[Manifest], change: Manifest, violation: str):
     spec = copy.deepcopy(pod_spec(manifests))
     spec["containers"][0]["securityContext"] |= change
     assert violations(spec) == [violation]
 
 
 @pytest.mark.pairs(ANY)
-def test_violations_of_the_pod_are_found(manifests: list[Manifest]):
+def test_violations_of_the_pod_are_detected(manifests: list[Manifest]):
     spec = copy.deepcopy(pod_spec(manifests))
     spec |= {"hostNetwork": True, "hostPID": True, "hostIPC": True}
     spec["volumes"].append({"name": "node", "hostPath": {"path": "/"}})
@@ -295,7 +295,7 @@ def test_the_grace_period_is_long_enough(manifests: list[Manifest]):
     assert spec["terminationGracePeriodSeconds"] > least
 
 
-def test_pods_are_let_in_at_the_proxys_port_only(
+def test_pods_accept_connections_only_at_the_proxys_port(
     manifests: list[Manifest], manifests_with_ingress: list[Manifest]
 ):
     for rendered in (manifests, manifests_with_ingress):
@@ -342,7 +342,7 @@ def test_name_servers_are_reached_on_the_node_too(manifests: list[Manifest]):
     }
 
 
-def test_all_that_chooses_pods_chooses_these(manifests: list[Manifest]):
+def test_all_selectors_match_the_pods(manifests: list[Manifest]):
     """An empty selector would choose all pods of the namespace, and a missing one none."""
     deployment = one(manifests, "Deployment")["spec"]
     labels = deployment["selector"]["matchLabels"]
@@ -354,7 +354,7 @@ def test_all_that_chooses_pods_chooses_these(manifests: list[Manifest]):
 
 
 @pytest.mark.pairs(ANY)
-def test_prometheus_is_let_in_at_the_applications_port(pair: Pair, tmp_path: Path):
+def test_prometheus_can_connect_to_the_application(pair: Pair, tmp_path: Path):
     """Where it was chosen, and beside what lets the clients in."""
     project = generate(
         tmp_path,
@@ -408,7 +408,7 @@ def test_stack_is_valid(stack: str, project: Path, monkeypatch: pytest.MonkeyPat
         assert grace > int(service["environment"]["GRACEFUL_TIMEOUT"]) + HTTPD_TAKES
 
 
-def test_stack_names_no_image_by_itself(stack: str):
+def test_stack_names_no_image(stack: str):
     """Whoever releases says which; a forgotten one is an error, not an old image."""
     for service in yaml.safe_load(stack)["services"].values():
         assert service["image"].startswith("${") and ":?" in service["image"]

@@ -181,7 +181,7 @@ WEBSITE = {"domain_name": "www.example.com", "enabled": True, "webapp": {"comman
     ],
     ids=str,
 )
-def test_mistakes_are_seen(method: str, place: str, status: int, sent: dict, tmp_path: Path):
+def test_mistakes_are_detected(method: str, place: str, status: int, sent: dict, tmp_path: Path):
     account = Account("you", "a-token", webapps={DOMAIN: {}}, static_files={DOMAIN: {}})
     with api(account, tmp_path) as environment:
         url = CALLS[place].format(site=environment["PYTHONANYWHERE_SITE"])
@@ -203,7 +203,7 @@ def test_mistakes_are_seen(method: str, place: str, status: int, sent: dict, tmp
         ('pa webapp delete --domain "$domain"\n', ""),
     ],
 )
-def test_mistakes_of_the_page_are_seen(right: str, wrong: str, client: Path, tmp_path: Path):
+def test_mistakes_of_the_page_are_detected(right: str, wrong: str, client: Path, tmp_path: Path):
     project = make_project(tmp_path, EACH_SERVER[0])
     page = project / "deploy" / "pythonanywhere" / "README.md"
     text = page.read_text(encoding="utf-8")
@@ -214,7 +214,7 @@ def test_mistakes_of_the_page_are_seen(right: str, wrong: str, client: Path, tmp
 
 
 @pytest.mark.pairs(EACH_SERVER)
-def test_the_page_is_followed_to_the_letter(followed: Followed):
+def test_the_commands_of_the_page_work(followed: Followed):
     account = followed.account
     assert account.refused == []
     webapp = account.deleted[DOMAIN]

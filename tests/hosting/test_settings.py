@@ -47,7 +47,7 @@ def trust(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("name", ALONE)
-def test_the_application_alone_believes_what_the_platform_sets(deploy: Path, name: str):
+def test_the_application_alone_trusts_what_the_platform_sets(deploy: Path, name: str):
     """Each setting is there: the image's own values are for the sidecar."""
     assert trust((deploy / name).read_text(encoding="utf-8")) == {
         "PROXY_FIX_X_FOR": str(ALONE[name]),
@@ -59,13 +59,13 @@ def test_the_application_alone_believes_what_the_platform_sets(deploy: Path, nam
 
 
 @pytest.mark.parametrize("name", PAIRED)
-def test_only_the_image_says_what_is_believed_of_the_sidecar(deploy: Path, name: str):
+def test_only_the_image_sets_what_is_trusted_of_the_sidecar(deploy: Path, name: str):
     text = (deploy / name).read_text(encoding="utf-8")
     assert trust(text) == {}
     assert "TRUST_FORWARDED_PREFIX" not in text
 
 
-def test_no_platform_has_files_that_this_test_does_not_know(deploy: Path):
+def test_every_platform_file_with_such_settings_is_tested(deploy: Path):
     known = {Path(name) for name in (*ALONE, *PAIRED)}
     found = {
         path.relative_to(deploy)
@@ -78,7 +78,7 @@ def test_no_platform_has_files_that_this_test_does_not_know(deploy: Path):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_host_names_are_a_part_of_the_steps(deploy: Path, platform: str):
+def test_host_names_are_part_of_the_steps(deploy: Path, platform: str):
     """Whatever else a client sends as Host gets into no link and no redirect."""
     files = [path for path in (deploy / platform).rglob("*") if path.is_file()]
     assert "TRUSTED_HOSTS" in (deploy / platform / "README.md").read_text(encoding="utf-8")

@@ -102,15 +102,13 @@ def look(page: Page, stack: Stack, picture: Path) -> Response:
 
 
 @some_looks
-def test_in_production_it_gives_nothing_away(stack: Stack, page: Page, tmp_path: Path):
+def test_production_shows_no_internals(stack: Stack, page: Page, tmp_path: Path):
     look(page, stack, tmp_path / "page.png")
     lines = page.locator("body").inner_text().split("\n")
     assert [line for line in lines if line] == [FACTS["project_name"], FACTS["description"]]
 
 
-def test_in_development_it_shows_what_the_application_sees(
-    debugged: Stack, page: Page, tmp_path: Path
-):
+def test_development_shows_diagnostics(debugged: Stack, page: Page, tmp_path: Path):
     response = look(page, debugged, tmp_path / "page.png")
     shown = dict(
         zip(
@@ -138,7 +136,7 @@ def test_in_development_it_shows_what_the_application_sees(
 
 
 @some_looks
-def test_a_wrong_setting_is_seen(debugged: Stack, page: Page, tmp_path: Path):
+def test_a_wrong_setting_is_detected(debugged: Stack, page: Page, tmp_path: Path):
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("PROXY_FIX_X_FOR", "2")
         restart(debugged)

@@ -125,7 +125,7 @@ def test_each_request_is_traced_once_by_its_id(stack: Stack):
     [("1", "on", True), ("1", "off", False), ("0", "on", False), ("0", "off", False)],
 )
 @pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
-def test_whose_trace_it_is_is_not_the_clients_to_say(
+def test_clients_cannot_choose_the_trace(
     stack: Stack, proxies: str, ids: str, believed: bool, monkeypatch: pytest.MonkeyPatch
 ):
     """But that of a proxy in front, if there is one, and if it is trusted for ids."""
@@ -145,7 +145,7 @@ def test_whose_trace_it_is_is_not_the_clients_to_say(
     assert (span["trace"] == trace) == believed
 
 
-def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):
+def test_metrics_count_all_requests_of_four_workers(stack: Stack):
     def client(_: int) -> list[int]:
         with requests.Session() as session:
             return [session.get(stack.url, timeout=15).status_code for _ in range(EACH)]
@@ -161,7 +161,7 @@ def test_a_thousand_requests_on_four_workers_are_a_thousand(stack: Stack):
 @pytest.mark.parametrize(
     "path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?a=b"]
 )
-def test_they_are_not_public(stack: Stack, path: str):
+def test_metrics_are_not_public(stack: Stack, path: str):
     """Whatever a client does to lose the proxy's marks."""
     url = requests.Request("GET", stack.url + path).prepare()
     url.url = stack.url + path

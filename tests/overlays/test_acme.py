@@ -81,7 +81,7 @@ def restored(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.usefixtures("restored")
-def test_it_is_obtained_and_renewed_without_losing_a_request(
+def test_a_certificate_is_obtained_and_renewed_without_losing_a_request(
     stack: HttpsStack,
     settings: Path,
     root: Path,

@@ -52,7 +52,7 @@ def save(project: Path) -> Iterator[Save]:
         yield save
 
 
-def test_saved_module_counts_soon(development: Stack, save: Save, record_property: Record):
+def test_saved_module_is_reloaded(development: Stack, save: Save, record_property: Record):
     record_property("reload_seconds", seconds_until_saved_counts(save, development.url))
     assert "Restarting with watchdog" in development.container("app").logs().decode()
 
@@ -68,13 +68,13 @@ def test_saved_module_counts_soon(development: Stack, save: Save, record_propert
         ("localhost.rebound.example", 400),
     ],
 )
-def test_only_this_machine_is_served(development: Stack, host: str, status: int):
+def test_only_this_machine_can_connect(development: Stack, host: str, status: int):
     """A website cannot reach the debugger by a name of its own that leads here (DNS rebinding)."""
     # An error page would be the debugger's.
     assert development.get("/", headers={"Host": host}).status_code == status
 
 
-def test_saved_template_and_static_file_count_at_once(development: Stack, project: Path):
+def test_saved_template_and_static_file_are_used_at_once(development: Stack, project: Path):
     for name, path in (("templates/index.html", "/"), ("static/style.css", "/static/style.css")):
         (file,) = project.glob(f"src/*/{name}")
         text = file.read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_saved_template_and_static_file_count_at_once(development: Stack, projec
     assert "X-Request-ID" in response.headers
 
 
-def test_module_beside_the_package_counts_too(development: Stack, project: Path):
+def test_module_outside_the_package_is_reloaded_too(development: Stack, project: Path):
     module = project / "src" / "beside.py"
     module.touch()
     try:
@@ -102,14 +102,14 @@ def test_module_beside_the_package_counts_too(development: Stack, project: Path)
     assert code == 0, output.decode()
 
 
-def test_broken_module_is_shown_and_mended(development: Stack, save: Save):
+def test_broken_module_is_shown_and_can_be_fixed(development: Stack, save: Save):
     response = save("(", development.url, "SyntaxError")
     assert response.status_code == 500
     assert "Werkzeug Debugger" in response.text
     assert save('"mended"', development.url, "mended").status_code == 200
 
 
-def test_the_debugger_runs_code_for_those_who_know_its_pin(development: Stack, save: Save):
+def test_the_debugger_requires_its_pin(development: Stack, save: Save):
     page = save("str(1 / 0)", development.url, "ZeroDivisionError").text
     (secret,) = re.findall(r'SECRET = "(\w+)"', page)
     frame = re.findall(r'id="frame-(\d+)"', page)[-1]
@@ -126,7 +126,7 @@ def test_the_debugger_runs_code_for_those_who_know_its_pin(development: Stack, s
         assert "1764" in debug(cmd="42 * 42", frm=frame).text
 
 
-def test_containers_may_do_no_more_than_in_production(development: Stack):
+def test_containers_have_the_restrictions_of_production(development: Stack):
     for container in development.containers():
         host = container.attrs["HostConfig"]
         assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"]
@@ -135,9 +135,7 @@ def test_containers_may_do_no_more_than_in_production(development: Stack):
         assert not any(mount["RW"] for mount in container.attrs["Mounts"])
 
 
-def test_the_debugger_is_for_this_machine_alone(
-    development: Stack, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_debugger_is_only_for_this_machine(development: Stack, monkeypatch: pytest.MonkeyPatch):
     """Wherever production is published."""
     monkeypatch.setenv("PUBLISH_ADDRESS", "192.0.2.1")
     services = json.loads(development.compose("config --format json"))["services"]

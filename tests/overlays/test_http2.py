@@ -237,7 +237,7 @@ def send(
 
 
 @pytest.mark.parametrize("probe", REQUESTS, ids=str)
-def test_what_frames_can_say_and_lines_cannot(stack: HttpsStack, probe: Fields):
+def test_frames_that_have_no_form_in_http_1(stack: HttpsStack, probe: Fields):
     """Refused; or one request with its own body and the proxy's facts, and no other behind it."""
     token = uuid4().hex.encode()
     witness = Witness(stack)

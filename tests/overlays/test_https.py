@@ -37,7 +37,7 @@ def scan(*arguments: str | Path) -> str:
     return done.stdout
 
 
-def test_protocols_and_ciphers_are_those_that_mozilla_advises(stack: HttpsStack):
+def test_protocols_and_ciphers_follow_mozillas_recommendation(stack: HttpsStack):
     found = scan("--mozilla_config=intermediate", f"127.0.0.1:{stack.https_port}")
     for protocol in ("SSL 2.0", "SSL 3.0", "TLS 1.0", "TLS 1.1"):
         (refused,) = re.findall(rf"\* {protocol} Cipher Suites:\n(.*\n.*\n)", found)
@@ -83,7 +83,7 @@ def test_http_leads_to_https(stack: HttpsStack, line: str, location: str | None)
 
 
 @pytest.mark.parametrize("line", ["CONNECT shop.example:443 HTTP/1.1", "OPTIONS * HTTP/1.1"])
-def test_what_leads_nowhere_does_not_reach_the_application(stack: HttpsStack, line: str):
+def test_paths_above_the_root_do_not_reach_the_application(stack: HttpsStack, line: str):
     reply = over_http(stack, line)
     assert reply.status in (200, 400, 405)
     assert "X-Probe-Path" not in reply.headers
@@ -106,7 +106,7 @@ def test_a_certificate_authority_finds_the_response_to_its_challenge(stack: Http
         assert b"KEY" not in reply.body
 
 
-def test_nothing_of_a_clients_trace_reaches_the_application(stack: HttpsStack):
+def test_trace_headers_of_clients_do_not_reach_the_application(stack: HttpsStack):
     claims = dict.fromkeys(["traceparent", "tracestate", "baggage"], "evil")
     told = stack.get("/probe/request", headers=claims).json()
     assert "evil" not in dict(told["headers"]).values()

@@ -145,7 +145,7 @@ def test_expect_continue_without_a_body(stack: Stack):
         assert client.response().status == 200
 
 
-def test_expect_something_else(stack: Stack):
+def test_unsupported_expectation(stack: Stack):
     """Refused or passed over; nobody waits."""
     with Raw(stack, timeout=2) as client:
         client.request(
@@ -199,7 +199,7 @@ def test_body_over_the_limit(stack: Stack, in_chunks: bool):
     ],
 )
 @pytest.mark.parametrize("leave", ["half", "wholly"])
-def test_cut_off_body_is_not_acted_on(stack: Stack, header: str, body: bytes, leave: str):
+def test_incomplete_body_is_not_processed(stack: Stack, header: str, body: bytes, leave: str):
     name = uuid4().hex
     with Raw(stack) as client:
         client.request(f"POST /probe/commit/{name} HTTP/1.1", header, body=body)
@@ -216,13 +216,13 @@ def test_cut_off_body_is_not_acted_on(stack: Stack, header: str, body: bytes, le
 CUT_OFF: dict[str, list[str]] = {}
 
 
-def test_whole_body_is_acted_on_once(stack: Stack):
+def test_complete_body_is_processed_once(stack: Stack):
     name = uuid4().hex
     assert stack.request("POST", f"/probe/commit/{name}", data=b"x" * 1000).text == "committed 1000"
     assert stack.get(f"/probe/marks/{name}").text == "x"
 
 
-def test_cut_off_bodies_were_never_acted_on(stack: Stack):
+def test_incomplete_bodies_were_never_processed(stack: Stack):
     names = CUT_OFF[str(stack.pair)]
     assert names
     assert [stack.get(f"/probe/marks/{name}").text for name in names] == [""] * len(names)

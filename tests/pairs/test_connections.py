@@ -127,7 +127,7 @@ def test_half_closed_client_gets_its_response(stack: Stack, path: str):
         assert response.body in (b"0123456789", b"finished half-closed\n")
 
 
-def test_clients_that_leave_early_harm_nobody(stack: Stack):
+def test_clients_that_disconnect_do_not_affect_others(stack: Stack):
     for _ in range(20):
         with Raw(stack) as client:
             client.request("GET /probe/bytes/1000000 HTTP/1.1")

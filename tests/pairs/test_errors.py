@@ -31,14 +31,14 @@ def harmless(response: requests.Response) -> bool:
         ("GET", "/static/nothing-here", 404),
     ],
 )
-def test_errors_give_nothing_away(stack: Stack, method: str, path: str, status: int):
+def test_errors_show_no_internals(stack: Stack, method: str, path: str, status: int):
     response = stack.request(method, path)
     assert response.status_code == status
     assert harmless(response)
 
 
 @pytest.mark.parametrize("page", ["502", "504", "502.html", "504.html", ""])
-def test_error_pages_are_for_errors_alone(stack: Stack, page: str):
+def test_error_pages_are_only_for_errors(stack: Stack, page: str):
     assert stack.get(f"/.proxy-errors/{page}").status_code in (403, 404)
 
 
@@ -50,7 +50,7 @@ def test_error_while_handling_an_error(stack: Stack):
     assert stack.get("/health/live").status_code == 200
 
 
-def test_errors_do_not_add_up(stack: Stack):
+def test_errors_have_no_side_effects(stack: Stack):
     with ThreadPoolExecutor(8) as pool:
         responses = list(
             pool.map(lambda _: requests.get(f"{stack.url}/probe/fail", timeout=9), range(40))
@@ -67,7 +67,7 @@ def test_long_header_in_an_response(stack: Stack, size: int):
 
 
 @pytest.mark.disruptive
-def test_application_away(stack: Stack):
+def test_application_unavailable(stack: Stack):
     stack.compose("stop app")
     try:
         response = stack.get("/")

@@ -37,7 +37,7 @@ def seen(stack: Stack, **headers: str) -> dict:
 
 
 @pytest.mark.smoke
-def test_client_scheme_and_host_are_the_clients(stack: Stack):
+def test_client_scheme_and_host(stack: Stack):
     told = seen(stack)
     network = stack.docker.networks.get(f"{stack.name}_default")
     assert told["address"] == network.attrs["IPAM"]["Config"][0]["Gateway"]
@@ -53,7 +53,7 @@ def test_host_name_and_port_arrive_as_sent(stack: Stack):
 @pytest.mark.parametrize(
     "claims", [CLAIMS, *({name: CLAIMS[name]} for name in CLAIMS)], ids="+".join
 )
-def test_claims_about_the_client_are_ignored(stack: Stack, claims: dict[str, str]):
+def test_spoofed_client_headers_are_ignored(stack: Stack, claims: dict[str, str]):
     told, plain = seen(stack, **claims), seen(stack)
     assert {**told, "headers": None} == {**plain, "headers": None}
     for name, value in told["headers"]:
@@ -91,13 +91,13 @@ def assert_nothing_is_believed(stack: Stack, *headers: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOOK_ALIKES)
-def test_look_alikes_are_ignored(stack: Stack, name: str):
+def test_similar_header_names_are_ignored(stack: Stack, name: str):
     for spelling in (name, name.lower(), name.upper()):
         assert_nothing_is_believed(stack, f"{spelling}: {LOOK_ALIKES[name]}")
 
 
 @pytest.mark.smoke
-def test_all_claims_at_once_are_ignored(stack: Stack):
+def test_all_spoofed_headers_together_are_ignored(stack: Stack):
     """Twice each, so that no server joins what it is given."""
     claims = [f"{name}: {value}" for name, value in (CLAIMS | LOOK_ALIKES).items()]
     assert_nothing_is_believed(stack, *claims[: len(claims) // 2] * 2)
@@ -107,7 +107,7 @@ def test_all_claims_at_once_are_ignored(stack: Stack):
 @pytest.mark.parametrize(
     "value", ["", " ", ",", "unknown", "127.0.0.1", "::1", "6.6.6.6, 10.0.0.1"]
 )
-def test_claimed_addresses_are_ignored(stack: Stack, value: str):
+def test_spoofed_addresses_are_ignored(stack: Stack, value: str):
     for name in ("X-Forwarded-For", "X_Forwarded_For", "X-Forwarded_For"):
         assert_nothing_is_believed(stack, f"{name}: {value}")
         assert_nothing_is_believed(stack, f"{name}: {value}", f"{name}: 6.6.6.6")
@@ -131,7 +131,7 @@ def test_claimed_addresses_are_ignored(stack: Stack, value: str):
         "\r\nConnection: X-Forwarded-For\r\nConnection: X-Request-ID",
     ],
 )
-def test_connection_removes_no_fact(stack: Stack, connection: str):
+def test_connection_header_removes_no_forwarded_header(stack: Stack, connection: str):
     """What a client lists in Connection goes no further; what the proxy says of it must."""
     assert_nothing_is_believed(stack, f"Connection: {connection}")
     told = told_to_the_application(stack, f"Connection: {connection}")
@@ -143,7 +143,7 @@ def test_connection_removes_no_fact(stack: Stack, connection: str):
 
 
 @pytest.mark.parametrize("token", ["Content-Length", "Transfer-Encoding", "Content-Type", "Expect"])
-def test_connection_removes_no_length(stack: Stack, token: str):
+def test_connection_header_removes_no_length(stack: Stack, token: str):
     data = request(f"Connection: {token}", "Content-Length: 5", body=b"hello")
     check(stack, Probe(token, data, frozenset({200}), (b"hello",)))
 
@@ -237,7 +237,7 @@ def test_host(stack: Stack, probe: Probe):
     ],
     ids=["alike", "another", "upper-case", "forwarded"],
 )
-def test_host_in_the_target_wins(stack: Stack, lines: list[str]):
+def test_host_in_the_target_takes_precedence(stack: Stack, lines: list[str]):
     """RFC 9112, 3.2.2: an absolute target's host is used, whatever the Host header says."""
     line = lines[0].format("/probe/request")
     data = request(*lines[1:], "Connection: close", line=line, host="")

@@ -84,7 +84,7 @@ def test_nothing_is_shared_with_the_host(stack: Stack, service: str):
 
 
 @both
-def test_nothing_can_be_written_but_the_temporary_folder(stack: Stack, service: str):
+def test_only_the_temporary_folder_is_writable(stack: Stack, service: str):
     assert inspect(stack, service)["HostConfig"]["ReadonlyRootfs"] is True
     for mount in inspect(stack, service)["Mounts"]:
         assert mount["RW"] is False, mount
@@ -113,7 +113,7 @@ def test_nothing_is_compiled_at_each_start(stack: Stack):
 
 
 @both
-def test_memory_file_systems_are_small_and_run_nothing(stack: Stack, service: str):
+def test_tmpfs_is_limited_and_noexec(stack: Stack, service: str):
     # On a busy machine the engine may lose what so short a program prints.
     lines = wait_until(lambda: run(stack, service, "cat /proc/mounts"), timeout=5).splitlines()
     mounts = [line.split() for line in lines]
@@ -151,7 +151,7 @@ def test_healthy(stack: Stack, service: str):
     assert found["RestartCount"] == 0
 
 
-def test_only_the_proxy_is_published_and_to_this_machine_alone(stack: Stack):
+def test_only_the_proxy_is_published_on_loopback(stack: Stack):
     assert not inspect(stack, "app")["HostConfig"]["PublishAllPorts"]
     assert not any(inspect(stack, "app")["NetworkSettings"]["Ports"].values())
     ports = inspect(stack, "proxy")["NetworkSettings"]["Ports"]
@@ -266,12 +266,12 @@ def check_log(line: str) -> None:
 
 
 @both
-def test_nothing_is_warned_of_at_the_start(stack: Stack, service: str):
+def test_no_warnings_at_startup(stack: Stack, service: str):
     for line in stack.first_logs[service].splitlines():
         check_log(line)
 
 
-def test_the_proxys_configuration_is_valid_and_nothing_in_it_doubtful(stack: Stack):
+def test_the_proxys_configuration_is_valid_without_warnings(stack: Stack):
     check = FACTS["_proxies"][stack.pair.proxy]["check_configuration"]
     done = stack.container("proxy").exec_run(check)
     assert (done.exit_code, done.output.decode().strip()) in ((0, ""), (0, "Syntax OK"))

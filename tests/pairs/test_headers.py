@@ -77,13 +77,13 @@ def test_two_cookies_are_two_headers(stack: Stack):
     assert reply.headers.get_all("Set-Cookie") == ["first=1; Path=/", "second=2; Path=/"]
 
 
-def test_an_applications_headers_arrive(stack: Stack):
+def test_headers_of_the_application(stack: Stack):
     sent = {"Authorization": "Bearer abc", "Cookie": "a=b", "X-Own": "a \t b"}
     headers = stack.get("/probe/request", headers=sent).json()["headers"]
     assert sent.items() <= {name.title(): value for name, value in headers}.items()
 
 
-def test_letters_beyond_ascii_arrive(stack: Stack):
+def test_non_ascii_characters(stack: Stack):
     headers = stack.get("/probe/request", headers={"X-Own": "\xe4"}).json()["headers"]
     assert dict(headers)["X-Own"] == "\xe4"
 
@@ -91,7 +91,7 @@ def test_letters_beyond_ascii_arrive(stack: Stack):
 @pytest.mark.parametrize(
     "content_type", ["text/xml", "text/xml; charset=ISO-8859-1", "text/plain", "image/svg+xml"]
 )
-def test_an_applications_content_type_arrives(stack: Stack, content_type: str):
+def test_content_type_of_the_application(stack: Stack, content_type: str):
     """XML names its own encoding, which a charset would override."""
     response = stack.get("/probe/headers/200", params={"Content-Type": content_type})
     assert response.headers["Content-Type"] == content_type
@@ -111,7 +111,7 @@ OWN = {
 
 
 @pytest.mark.parametrize("status", [200, 404, 503])
-def test_an_applications_security_headers_win(stack: Stack, status: int):
+def test_security_headers_of_the_application_take_precedence(stack: Stack, status: int):
     """Each comes once, with the view's value."""
     line = f"GET /probe/headers/{status}?{urlencode(OWN)} HTTP/1.1"
     (reply,) = exchange(stack.port, request("Connection: close", line=line)).replies

@@ -55,7 +55,7 @@ def addresses(stack: Stack, service: str) -> list[str]:
 
 
 @pytest.mark.parametrize("network", NETWORKS, indirect=True, scope="module")
-def test_the_application_is_reached_and_knows_the_client(stack: Stack, network: str):
+def test_the_application_is_reachable_and_knows_the_client(stack: Stack, network: str):
     clients, proxies = addresses(stack, "app"), addresses(stack, "proxy")
     assert len(clients) == len(proxies) == {"ipv6": 1, "both": 2}[network]
     hosts = [f"[{address}]" if ":" in address else address for address in proxies]

@@ -46,7 +46,7 @@ FACTS = f"X-Forwarded-For: {CLIENT}, {BALANCER}", "X-Forwarded-Proto: https"
     ],
     ids=str,
 )
-def test_client_is_the_one_that_the_balancer_names(
+def test_client_is_the_one_named_by_the_balancer(
     balanced: Stack, lines: list[str], client: str | None
 ):
     seen, request_id = told(balanced, *(f"X-Forwarded-For: {line}" for line in lines))
@@ -71,14 +71,12 @@ def test_client_is_the_one_that_the_balancer_names(
     ],
     ids=str,
 )
-def test_scheme_is_the_one_that_the_balancer_names(
-    balanced: Stack, headers: list[str], scheme: str
-):
+def test_scheme_named_by_the_balancer(balanced: Stack, headers: list[str], scheme: str):
     assert told(balanced, FACTS[0], *headers)[0]["scheme"] == scheme
 
 
 @pytest.mark.parametrize("given", ["7f0c2a9e-41d7-4c35-9c11-4d1f0a0b3c55", "1_a.b@c"])
-def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: str):
+def test_request_id_of_the_balancer(balanced: Stack, given: str):
     """In the response, for the application, and in both logs."""
     seen, request_id = told(balanced, *FACTS, f"X-Request-ID: {given}")
     assert request_id == dict(seen["headers"])["X-Request-Id"] == given
@@ -102,7 +100,7 @@ def test_request_id_is_the_one_that_the_balancer_gives(balanced: Stack, given: s
     ],
     ids=str,
 )
-def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]):
+def test_invalid_request_id_is_replaced(balanced: Stack, headers: list[str]):
     seen, request_id = told(balanced, *FACTS, *headers)
     given = [value for name, value in seen["headers"] if "request" in name.lower()]
     assert given == [request_id]
@@ -121,7 +119,7 @@ def test_request_id_that_is_none_is_replaced(balanced: Stack, headers: list[str]
         "Connection: X-Forwarded-For, X-Forwarded-Proto",
     ],
 )
-def test_nothing_else_is_believed(balanced: Stack, header: str):
+def test_nothing_else_is_trusted(balanced: Stack, header: str):
     seen, _ = told(balanced, *FACTS, header)
     assert (seen["address"], seen["root"]) == (CLIENT, "https://localhost/")
     for name, value in seen["headers"]:
@@ -130,7 +128,7 @@ def test_nothing_else_is_believed(balanced: Stack, header: str):
 
 
 @pytest.mark.parametrize("facts", [FACTS[1:], ("X-Forwarded-For: unknown", FACTS[1])], ids=str)
-def test_without_an_address_nothing_is_believed(balanced: Stack, facts: tuple[str, ...]):
+def test_nothing_is_trusted_without_an_address(balanced: Stack, facts: tuple[str, ...]):
     """A request that no balancer has passed on: its other headers are the client's own."""
     seen, request_id = told(
         balanced, *facts, "X-Forwarded-Prefix: /evil", "X-Request-ID: evil", "traceparent: evil"

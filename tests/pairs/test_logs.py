@@ -19,7 +19,7 @@ APPLICATIONS_TIME = {"upstream_seconds", "first_byte_microseconds"}
 
 
 @pytest.mark.smoke
-def test_a_request_is_one_line_of_the_proxy(stack: Stack):
+def test_the_proxy_logs_one_line_per_request(stack: Stack):
     began = datetime.now().astimezone()
     response = stack.get("/probe/request?a=b%20c")
     (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
@@ -33,7 +33,7 @@ def test_a_request_is_one_line_of_the_proxy(stack: Stack):
     assert abs((datetime.fromisoformat(entry["time"]) - began).total_seconds()) < 5
 
 
-def test_the_application_logs_what_happens_with_the_same_id(stack: Stack):
+def test_the_application_logs_with_the_same_id(stack: Stack):
     """And nothing of a request where nothing happens."""
     usual, failed = (stack.get(path).headers["X-Request-ID"] for path in ("/", "/probe/fail"))
     (entry,) = stack.logged("app", failed, last="exc_info")
@@ -45,7 +45,7 @@ def test_the_application_logs_what_happens_with_the_same_id(stack: Stack):
     assert entry["status"] == 500
 
 
-def test_times_are_those_that_it_took(stack: Stack):
+def test_logged_times_are_correct(stack: Stack):
     response = stack.get("/probe/work/0.3/slowly")
     (entry,) = stack.logged("proxy", response.headers["X-Request-ID"])
     (name,) = APPLICATIONS_TIME & set(entry)

@@ -211,18 +211,18 @@ def test_version(stack: Stack, probe: Probe):
 
 
 @pytest.mark.parametrize("probe", METHODS, ids=str)
-def test_method_that_the_application_never_sees(stack: Stack, probe: Probe):
+def test_method_that_does_not_reach_the_application(stack: Stack, probe: Probe):
     _, seen = check(stack, probe)
     assert [got["method"] for got in seen if "/canary/" not in got["path"]] == []
 
 
 @pytest.mark.parametrize("probe", METHODS_FOR_THE_APPLICATION, ids=str)
-def test_method_that_the_application_refuses(stack: Stack, probe: Probe):
+def test_method_that_the_application_rejects(stack: Stack, probe: Probe):
     check(stack, probe)
 
 
 @pytest.mark.parametrize("probe", UPGRADES, ids=str)
-def test_no_other_protocol_is_spoken(stack: Stack, probe: Probe):
+def test_no_other_protocol_is_supported(stack: Stack, probe: Probe):
     """Neither 101, which the probe's safe responses exclude, nor the wish for it further in."""
     _, seen = check(stack, probe)
     assert "HTTP_UPGRADE" not in seen[0]["headers"]
@@ -230,7 +230,7 @@ def test_no_other_protocol_is_spoken(stack: Stack, probe: Probe):
 
 
 @pytest.mark.parametrize("probe", NOT_HTTP, ids=str)
-def test_what_is_not_http_is_refused(stack: Stack, probe: Probe):
+def test_other_protocols_are_rejected(stack: Stack, probe: Probe):
     check(stack, probe)
 
 

@@ -77,11 +77,11 @@ def test_redirects_and_cookies_carry_the_prefix(balanced: Stack):
     assert location(balanced, "/probe/folder", *prefix) == "http://localhost/blog/probe/folder/"
 
 
-def test_a_prefix_is_not_believed_without_an_address(balanced: Stack):
+def test_a_prefix_is_not_trusted_without_an_address(balanced: Stack):
     assert told(balanced, "X-Forwarded-Prefix: /evil")[0]["root"] == "http://localhost/"
 
 
-def test_ids_are_not_believed_unless_asked_for(balanced: Stack):
+def test_request_ids_are_not_trusted_by_default(balanced: Stack):
     """Most balancers set none, so that these are the client's own."""
     names = ("traceparent", "tracestate", "baggage", "X-Request-ID")
     seen, request_id = told(balanced, CLIENT, *(f"{name}: evil" for name in names))
@@ -91,7 +91,7 @@ def test_ids_are_not_believed_unless_asked_for(balanced: Stack):
 
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
-def test_strict_transport_security_where_the_client_came_by_https(balanced: Stack, scheme: str):
+def test_strict_transport_security_for_https_clients(balanced: Stack, scheme: str):
     """Also on the proxy's own responses."""
     for path in ("/probe/request", "/static/style.css", "/static/nothing"):
         data = request(
@@ -107,14 +107,14 @@ def test_strict_transport_security_where_the_client_came_by_https(balanced: Stac
 
 @pytest.mark.parametrize("prefix", ["/some/blog", ""])
 @pytest.mark.parametrize("path", ["/probe/request", "/probe/request?a=b"])
-def test_own_prefix(prefixed: Stack, prefix: str, path: str):
+def test_url_prefix(prefixed: Stack, prefix: str, path: str):
     """Whether a proxy in front has removed it from the path, or nobody has."""
     seen, _ = told(prefixed, path=prefix + path)
     assert seen["root"] == "http://localhost/some/blog/"
 
 
 @pytest.mark.parametrize("path", ["/some/blog", "/some/blog/", "/some/blog?a=b", "/", "/?a=b"])
-def test_front_page_below_the_own_prefix(prefixed: Stack, path: str):
+def test_front_page_below_url_prefix(prefixed: Stack, path: str):
     data = request("Connection: close", line=f"GET {path} HTTP/1.1")
     (reply,) = exchange(prefixed.port, data).replies
     assert (reply.status, reply.headers["X-Probe-Path"]) == (200, "/")
@@ -129,7 +129,7 @@ def test_front_page_below_the_own_prefix(prefixed: Stack, path: str):
         ("/some/blog/some/blog/", "/some/blog/"),
     ],
 )
-def test_the_rest_of_the_path_arrives_as_sent(prefixed: Stack, path: str, seen: str):
+def test_the_rest_of_the_path_is_unchanged(prefixed: Stack, path: str, seen: str):
     data = request("Connection: close", line=f"GET {path} HTTP/1.1")
     (reply,) = exchange(prefixed.port, data).replies
     assert reply.headers["X-Probe-Path"] == seen
@@ -146,7 +146,7 @@ def test_the_rest_of_the_path_arrives_as_sent(prefixed: Stack, path: str, seen: 
         ("download.tar.gz", "application/gzip"),
     ],
 )
-def test_static_files_below_the_own_prefix(
+def test_static_files_below_url_prefix(
     prefixed: Stack, prefix: str, encoding: str, file: str, content_type: str
 ):
     """By the proxy: the application does not see the request."""
@@ -162,7 +162,7 @@ def test_static_files_below_the_own_prefix(
 @pytest.mark.parametrize(
     "address", ["203.0.113.9", "1203.0.113.9", "1, 203.0.113.9", "on203.0.113.9"]
 )
-def test_who_goes_around_the_balancer_is_not_believed(prefixed: Stack, address: str):
+def test_clients_that_bypass_the_balancer_are_not_trusted(prefixed: Stack, address: str):
     """The peer is in none of TRUSTED_NETWORKS."""
     seen, request_id = told(
         prefixed,

@@ -67,7 +67,7 @@ def see_back(stack: Stack, proxy: tuple[str | None, str]) -> None:
     assert started_at(stack, "proxy") == proxy
 
 
-def test_application_gone_and_back_at_another_address(restored: Stack, record_property: Record):
+def test_application_returns_at_another_address(restored: Stack, record_property: Record):
     proxy, before = started_at(restored, "proxy"), address(restored)
     restored.compose("rm --stop --force app")
     seconds = find_away(restored)
@@ -154,7 +154,7 @@ def test_proxy_restarted_under_load(restored: Stack, record_property: Record):
     wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=5)
 
 
-def test_application_that_refuses_to_start(restored: Stack):
+def test_application_that_cannot_start(restored: Stack):
     """Is tried again by the engine, while the proxy says that it is away."""
     # The file is mounted, so that it is the one that the container reads.
     key = restored.folder / "secrets" / "secret_key"

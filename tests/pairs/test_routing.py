@@ -89,7 +89,7 @@ def test_wrong_method(stack: Stack, method: str):
     assert set(response.headers["Allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
 
 
-def test_nothing_here(stack: Stack):
+def test_unknown_path(stack: Stack):
     response = stack.get("/nothing-here")
     assert response.status_code == 404
     assert response.headers["X-Probe-Path"] == "/nothing-here"  # the application's own page
@@ -132,7 +132,7 @@ def test_conditional_request(stack: Stack, header: str, status: int):
         assert client.response().status == 200
 
 
-def test_range_is_the_applications_to_serve(stack: Stack):
+def test_range_requests_reach_the_application(stack: Stack):
     """A view without support for ranges sends the whole body; one with support decides itself."""
     whole = stack.get("/probe/bytes/100", headers={"Range": "bytes=0-9"})
     assert (whole.status_code, len(whole.content)) == (200, 100)
@@ -156,7 +156,7 @@ def test_range_is_the_applications_to_serve(stack: Stack):
     "host",
     [None, "shop.example", "shop.example:8443", pytest.param("[::1]:9000", id="ipv6")],
 )
-def test_redirect_leads_back_here(stack: Stack, path: str, location: str, host: str | None):
+def test_redirect_uses_the_public_url(stack: Stack, path: str, location: str, host: str | None):
     """By the scheme, host and port that the client used."""
     host = host or f"127.0.0.1:{stack.port}"
     response = stack.get(path, headers={"Host": host})

@@ -39,7 +39,7 @@ def scaled(stack: Stack) -> Iterator[Stack]:
     wait_until(lambda: answering(stack) == 1, timeout=9)
 
 
-def test_every_replica_gets_its_share(scaled: Stack, record_property: Record):
+def test_requests_are_spread_over_all_replicas(scaled: Stack, record_property: Record):
     with ThreadPoolExecutor(4) as pool:
         responses = list(pool.map(ask, [f"{scaled.url}/probe/host"] * 300))
     assert {response.status for response in responses} == {200}

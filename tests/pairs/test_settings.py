@@ -102,7 +102,7 @@ def test_trusted_hosts(changed: Stack, host: str, status: int):
     ],
     ids=str,
 )
-def test_trusted_hosts_cannot_be_claimed(
+def test_trusted_hosts_cannot_be_spoofed(
     changed: Stack, line: str, headers: list[str], status: int
 ):
     data = request(*headers, "Connection: close", line=line, host="")
@@ -117,7 +117,7 @@ def test_max_content_length(changed: Stack, chunked: bool):
         assert response.status_code == status
 
 
-def test_requests_are_served_side_by_side(changed: Stack):
+def test_requests_are_served_concurrently(changed: Stack):
     """Asked before a view hangs: that holds a thread for longer than its request waits."""
     url = f"{changed.url}/probe/meet/{uuid4().hex}"
     with ThreadPoolExecutor() as pool:
@@ -233,7 +233,7 @@ def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setti
     assert_refused(stack, "app", setting, told)
 
 
-def test_a_proxy_whose_tmp_holds_no_upload_says_so_and_exits(stack: Stack):
+def test_a_proxy_with_too_small_a_tmp_exits_with_the_reason(stack: Stack):
     size = 128 * 1024 * 1024
     told = f"MAX_CONTENT_LENGTH is {size + 1}, but /tmp has {size} bytes: raise PROXY_TMP_SIZE"
     assert_refused(stack, "proxy", f"MAX_CONTENT_LENGTH={size + 1}", told)

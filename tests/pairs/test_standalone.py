@@ -88,7 +88,7 @@ def test_name_with_an_underscore_is_dropped(stack: Stack):
 
 
 @pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
-def test_name_with_an_underscore_changes_no_other(stack: Stack, first: bool):
+def test_name_with_an_underscore_does_not_replace_another(stack: Stack, first: bool):
     for name in ("X_Auth_User", "Content_Type", "If_None_Match", "User_Agent"):
         headers = [f"{name}: fake", f"{name.replace('_', '-')}: real"]
         made = environ(stack, *(headers if first else headers[::-1]))
@@ -112,7 +112,7 @@ FORGED = {
 }  # fmt: skip
 
 
-def test_forged_fact_is_not_believed(stack: Stack):
+def test_spoofed_header_is_not_trusted(stack: Stack):
     plain = own(environ(stack))
     assert plain["SCRIPT_NAME"] == ""
     assert plain["PATH_INFO"] == "/probe/environ"
@@ -125,7 +125,7 @@ LOOPBACK = ["127.0.0.1", "::1"]
 
 
 @pytest.mark.parametrize("loopback", LOOPBACK)
-def test_all_forged_facts_from_loopback_are_not_believed(stack: Stack, loopback: str):
+def test_spoofed_headers_from_loopback_are_not_trusted(stack: Stack, loopback: str):
     """From where a sidecar connects in a pod, which Gunicorn trusts by itself."""
     forged = [f"{name}: {value}" for name, value in FORGED.items()]
     made = seen_from_inside(stack, loopback, *forged, path="/probe/environ")
@@ -144,7 +144,7 @@ def test_address_of_the_peer(stack: Stack):
     assert seen == network.attrs["IPAM"]["Config"][0]["Gateway"]
 
 
-def test_no_content_type_is_made_up(stack: Stack):
+def test_no_content_type_is_added(stack: Stack):
     assert "CONTENT_TYPE" not in own(environ(stack)) or not environ(stack)["CONTENT_TYPE"]
 
 
@@ -161,7 +161,7 @@ def test_control_character_in_a_value_is_refused(stack: Stack):
 
 
 @pytest.mark.parametrize("separator", [b"\x85", b"\xc2\x85", b"\xe2\x80\xa8"], ids=repr)
-def test_value_makes_no_other_header(stack: Stack, separator: bytes):
+def test_value_cannot_add_a_header(stack: Stack, separator: bytes):
     """For Python's text, these end a line too."""
     made = environ(stack, b"X-A: b" + separator + b"X-Auth-User: fake")
     assert "HTTP_X_AUTH_USER" not in made

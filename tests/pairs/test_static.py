@@ -108,7 +108,7 @@ def test_range_of_another_version_is_whole(stack: Stack):
         ("x-gzipped", None),
     ],
 )
-def test_every_variant_says_that_it_varies(stack: Stack, accepted: str, coding: str | None):
+def test_every_variant_is_marked_in_the_template(stack: Stack, accepted: str, coding: str | None):
     response = stack.get("/static/style.css", headers={"Accept-Encoding": accepted})
     assert response.headers["Vary"] == "Accept-Encoding"
     assert response.headers.get("Content-Encoding") == coding
@@ -125,7 +125,7 @@ def test_types(stack: Stack, accepted: str):
     assert told == TYPED
 
 
-def test_type_is_that_of_the_last_extension(stack: Stack):
+def test_type_of_the_last_extension(stack: Stack):
     assert stack.get("/static/types/x.html.bak").headers["Content-Type"] == BINARY
 
 

@@ -62,7 +62,7 @@ def test_generator_ends_when_the_client_leaves(stack: Stack):
 
 
 @pytest.mark.parametrize("kind", ["early", "late", "length", "short"])
-def test_broken_response_looks_broken(stack: Stack, kind: str):
+def test_interrupted_response_is_visible_to_the_client(stack: Stack, kind: str):
     with Raw(stack, timeout=3) as client:
         client.request(f"GET /probe/broken/{kind} HTTP/1.1")
         try:
@@ -73,13 +73,13 @@ def test_broken_response_looks_broken(stack: Stack, kind: str):
     assert response.status in (500, 502)
 
 
-def test_broken_response_tells_nothing(stack: Stack):
+def test_interrupted_response_shows_no_internals(stack: Stack):
     with Raw(stack) as client:
         client.request("GET /probe/broken/early HTTP/1.1", "Connection: close")
         assert b"Traceback" not in client.stream.read()
 
 
-def test_broken_responses_harm_no_other(stack: Stack):
+def test_interrupted_responses_do_not_affect_others(stack: Stack):
     """Each reader gets the response to its own request, while others are cut off."""
 
     def ask(number: int) -> bool:
@@ -102,7 +102,7 @@ def test_large_download(stack: Stack):
     assert stack.get("/probe/download/320").content == expected(320)
 
 
-def test_slow_reader_gets_it_all(stack: Stack):
+def test_slow_reader_gets_the_whole_response(stack: Stack):
     """Ten megabytes, more than all buffers hold, while others are served."""
     with Raw(stack) as client:
         client.request("GET /probe/download/160 HTTP/1.1")
@@ -113,7 +113,7 @@ def test_slow_reader_gets_it_all(stack: Stack):
         assert first + response.read() == expected(160)
 
 
-def test_slow_readers_hold_up_nobody(stack: Stack):
+def test_slow_readers_do_not_block_others(stack: Stack):
     """More of them than the application has threads."""
     clients = [Raw(stack) for _ in range(12)]
     try:

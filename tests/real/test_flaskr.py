@@ -81,7 +81,7 @@ def day(url: str) -> list[tuple]:
     return seen
 
 
-def test_a_day_is_as_by_flask_run(stack, expected):
+def test_a_day_of_use_matches_flask_run(stack, expected):
     assert [status for _, _, status, _, _ in expected[-10:]] == [
         *(302, 403, 403, 404, 302),
         *(200, 302, 302, 200, 200),
@@ -95,7 +95,7 @@ def test_a_day_is_as_by_flask_run(stack, expected):
     assert stack.request("POST", "/auth/login", data={"username": "ann", "password": WORD}).ok
 
 
-def test_its_owner_edits_few_lines():
+def test_few_lines_are_edited():
     assert edits(CHANGE) == 6
 
 

@@ -96,7 +96,7 @@ def expected(
 
 
 @pytest.mark.parametrize("suite", SUITES)
-def test_published_tests_find_what_they_find_at_flask_run(stack, expected, clients, sources, suite):
+def test_published_tests_have_the_results_of_flask_run(stack, expected, clients, sources, suite):
     found = results(suite, stack.url, clients, sources[suite])
     assert found.keys() == expected[suite].keys()
     different = {name: got for name, got in found.items() if got != expected[suite][name]}
@@ -105,5 +105,5 @@ def test_published_tests_find_what_they_find_at_flask_run(stack, expected, clien
         assert DIFFERENT[name] in got.told
 
 
-def test_its_owner_edits_few_lines():
+def test_few_lines_are_edited():
     assert edits(CHANGE) == 3

@@ -25,7 +25,7 @@ def test_from_an_earlier_version(pair, template, tmp_path):
     assert_is_new(project, tmp_path / "new", pair)
 
 
-def test_what_the_new_version_dropped_renamed_or_reworded(template, tmp_path):
+def test_removed_renamed_and_reworded_parts(template, tmp_path):
     """By the commands that stand in the project's README; then there is nothing to do."""
     project = create(template, "v0.0.1", tmp_path, PAIRS[-1])
     assert (project / "server" / "dropped.py").is_file()
