@@ -4,9 +4,9 @@ import pytest
 
 from tests.harness.conformance import place
 from tests.harness.stack import prepare_engine
-from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, known_limits
+from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_failures
 
-# Its assertions explain themselves, as those of the tests do; whoever imports it first.
+# pytest explains its failed assertions too, regardless of which module imports it first.
 pytest.register_assert_rewrite("tests.pairs.witness")
 
 # The marks of tests that run last, in this order.
@@ -35,33 +35,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def pair(request: pytest.FixtureRequest) -> Pair:
-    """The pair that a folder runs its tests with: each says which."""
+    """The pair of the test; each folder's conftest parametrizes it."""
     return request.param
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a pair's disruptive tests last: the others find the stack as it was started."""
+    """Run a pair's disruptive tests last, so that the others run on an unchanged stack."""
     items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
     for item in items:
-        expect_known_limit(item)
+        expect_failure(item)
 
 
-def expect_known_limit(item: pytest.Item) -> None:
-    """Expect a test to fail, strictly, where cookiecutter.json says that its pair cannot pass."""
+def expect_failure(item: pytest.Item) -> None:
+    """Add a strict xfail to a test that tests/expectations.json lists for its pair."""
     callspec = getattr(item, "callspec", None)
     pair = callspec and callspec.params.get("pair")
-    # Some folders call a pair by its name.
+    # Some folders use the name of a pair.
     if not isinstance(pair, Pair):
         return
     probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
     test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
-    if reason := known_limits(pair).get(test):
+    if reason := expected_failures(pair).get(test):
         item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log):
-    """Keep each pair's tests in one process, so that its stack is started once.
+    """Run each pair's tests in one process, so that its stack is started once.
 
     Since pytest 9.2 xdist's own --dist loadgroup no longer groups (pytest-dev/pytest-xdist#1386).
     """

@@ -19,7 +19,7 @@ APP = Path(__file__).parent / "app"
 
 
 def app_base(pair: Pair) -> str:
-    """Spread the image's two bases over the proxies: each server runs on both where it can."""
+    """Return the image's base: with its two proxies, each server runs on both if it can."""
     needs_packages = FACTS["_servers"][pair.server]["debian_packages"]["run"]
     return "full" if pair.proxy == PROXIES[0] or needs_packages else "minimal"
 
@@ -28,7 +28,7 @@ def app_base(pair: Pair) -> str:
 def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The pair's project with the test application and its libraries, added as an owner does."""
+    """Return the pair's project, with the test application and its libraries added."""
     into = tmp_path_factory.mktemp(f"application-{pair}")
     project = make_project(pair, into, request.config.getoption("mutation"))
     shutil.copytree(APP / "abilities", project / "src" / "abilities")
@@ -55,7 +55,7 @@ def project(
 
 @pytest.fixture(scope="session")
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
-    """The running pair with the test application, and the service that it calls."""
+    """Yield the running pair with the test application and the service that it calls."""
     (upstream,) = base_images(PYTHON_VERSIONS[:1], [])
     os.environ.update(UPSTREAM=str(APP / "upstream.py"), UPSTREAM_IMAGE=upstream)
     name = f"{project.name}-abilities-{os.getpid()}"
@@ -65,7 +65,7 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def restored(stack: Stack) -> Iterator[Stack]:
-    """The stack, started again after the test."""
+    """Yield the stack, and start it again after the test."""
     stack.wait_for_upstream()
     yield stack
     stack.start()

@@ -5,7 +5,7 @@ import os
 from functools import cache
 from pathlib import Path
 
-# Files of short lines; and one without any, of zeros, which takes no place on a disk.
+# Files of short lines, and a sparse file of zeros without line ends, which needs no disk space.
 LINES = 20_000_000
 SIZES = {"empty": 0, "byte": 1, "page": 4096, "1m": 1_000_000, "20m": LINES}
 HOLES = {"1g": 1_000_000_000}
@@ -17,12 +17,12 @@ def all_lines() -> bytes:
 
 
 def lines(size: int) -> bytes:
-    """Return so many bytes of numbered lines."""
+    """Return ``size`` bytes of numbered lines."""
     return all_lines()[:size]
 
 
 def write_samples(folder: Path) -> None:
-    """Write them all to a new folder."""
+    """Write all samples to a new folder."""
     folder.mkdir()
     for name, size in SIZES.items():
         (folder / name).write_bytes(lines(size))

@@ -23,7 +23,7 @@ def test_async_views(stack: Stack, at_a_time: int):
     found: dict[str, bool] = {}
 
     def torn_down() -> bool:
-        # Each process knows of its own requests, and a teardown may run after the response.
+        # Each process knows only its own requests, and a teardown may run after the response.
         for known in results(stack, "/coroutines/torn-down"):
             found.update(known)
         return expected.items() <= found.items()

@@ -11,7 +11,7 @@ from .together import AT_A_TIME, results
 
 
 def in_a_program(stack: Stack, code: str) -> str:
-    """Run Python in the application's container, beside the server; return what it prints."""
+    """Run Python code in the application's container; return its output."""
     status, (printed, error) = stack.container("app").exec_run(["python", "-c", code], demux=True)
     assert status == 0, error
     return printed.decode()
@@ -60,7 +60,7 @@ def test_variables(stack: Stack):
 def test_limits(stack: Stack):
     """The container's limits of resources, such as open files."""
     code = "from abilities import environment; import json; print(json.dumps(environment.limits()))"
-    limits = json.loads(in_a_program(stack, code).splitlines()[0])  # before those at exit
+    limits = json.loads(in_a_program(stack, code).splitlines()[0])  # before the output at exit
     assert limits["RLIMIT_NOFILE"]
     assert results(stack, "/environment/limits") == [limits] * AT_A_TIME
 

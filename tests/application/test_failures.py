@@ -1,7 +1,7 @@
 """A failure affects one request: 500 or a cut connection. It is logged, and the service continues.
 
-PEP 3333 leaves what follows an exception to the server, so that servers differ; Flask responds with
-500 to an Exception, and leaves the others to the server too.
+PEP 3333 does not define how a server handles an exception, so servers differ. Flask responds to an
+Exception with 500, and leaves other exceptions to the server.
 """
 
 import json
@@ -16,14 +16,14 @@ from tests.harness.stack import Stack, wait_until
 from .together import results, together
 
 KINDS = ["exception", "exit", "interrupt", "generator-exit", "base"]
-# Exceptions in Python's sense, as the first one.
+# Subclasses of Exception, like the first kind.
 MORE = ["stop-iteration", "memory", "recursion", "os", "warning"]
 
 
 def fail_beside_others(stack: Stack, path: str) -> list[tuple[int | None, str | None]]:
-    """Send four requests that fail among four that do not; return how each of the four ended.
+    """Send four failing requests among four successful ones; return the results of the failing.
 
-    That is a status, or None for a response that was cut off, and the request's id.
+    A result is a status, or None for a truncated response, and the request's id.
     """
     began = stack.get("/failures/process").json()["now"]
     paths = [path, "/failures/process"] * 4
@@ -37,7 +37,7 @@ def fail_beside_others(stack: Stack, path: str) -> list[tuple[int | None, str | 
 
 
 def end(response: requests.Response) -> int | None:
-    """Return a response's status, or None where it was cut off."""
+    """Return a response's status, or None if it was truncated."""
     with response:
         try:
             assert "Traceback" not in response.text
@@ -47,7 +47,7 @@ def end(response: requests.Response) -> int | None:
 
 
 def tracebacks(stack: Stack, token: str, times: int) -> list[str]:
-    """Return the request ids of the tracebacks with this token, once there are so many."""
+    """Wait for ``times`` tracebacks with this token, and return their request ids."""
     app = stack.container("app")
 
     def found() -> list[str]:
@@ -84,10 +84,10 @@ def test_before_the_first_part(stack: Stack, kind: str):
 def test_after_the_first_part(stack: Stack, kind: str):
     """Exceptions in a generator after its first part."""
     ends = fail_beside_others(stack, f"/failures/generator/{kind}/3/{(token := uuid4().hex)}")
-    # The proxy's own response where the server had sent nothing yet.
+    # 502 is the proxy's response if the server had not sent anything yet.
     assert {status for status, _ in ends} <= {None, 502}
     assert_logged_once(stack, token, ends)
-    # What servers add where they see that a response failed.
+    # Servers add this when they notice that a response failed.
     assert "ResponseFailed" not in stack.container("app").logs(tail=2000).decode()
 
 

@@ -26,7 +26,7 @@ def sha256(body: bytes) -> str:
 
 @pytest.fixture(autouse=True)
 def _closed(stack: Stack) -> Iterator[None]:
-    """After each test, no process has one of the files open."""
+    """Check after each test that no process has a sample open."""
     yield
     wait_until(lambda: stack.get("/files/open").json() == [], timeout=5)
 
@@ -90,7 +90,7 @@ def test_head(stack: Stack):
         ("bytes=-10", 206, 999_990, 999_999),
         ("bytes=999990-2000000", 206, 999_990, 999_999),
         ("bytes=1000000-", 416, 0, 0),
-        # Werkzeug sends one range of bytes, no other.
+        # Werkzeug supports only a single range of bytes.
         ("bytes=0-1,5-6", 416, 0, 0),
         ("lines=1-2", 416, 0, 0),
     ],
@@ -98,7 +98,7 @@ def test_head(stack: Stack):
 def test_ranges(stack: Stack, wanted: str, status: int, first: int, last: int):
     """Range requests."""
     whole = lines(SIZES["1m"])
-    # A generator's response has none: neither the server nor the proxy makes one of it.
+    # A generator's response has no ranges: neither the server nor the proxy adds them.
     (response,) = together(stack, ["/files/send/generator/page"], headers={"Range": wanted})
     assert (response.status_code, response.content) == (200, whole[:4096])
     paths = [f"/files/send/{way}/1m" for way in ("path", "directory", "path", "directory")]
@@ -145,7 +145,7 @@ def test_files_of_short_lines(stack: Stack, way: str):
 
 
 def download(stack: Stack, path: str) -> tuple[int, int]:
-    """Return the status, and how many bytes came."""
+    """Return the status and the number of received bytes."""
     with requests.get(stack.url + path, stream=True, timeout=30) as response:
         return response.status_code, sum(map(len, response.iter_content(1 << 20)))
 

@@ -13,7 +13,7 @@ from tests.harness.stack import Stack, wait_until
 
 from .together import AT_A_TIME, results, together
 
-# As many large uploads as one client may send at a time.
+# Number of large uploads that one client may send at a time.
 UPLOADS = 5
 MB = 1_000_000
 
@@ -29,7 +29,7 @@ def described(field: str, name: str, data: bytes, kind: str = "text/plain") -> d
 
 
 def post(stack: Stack, path: str, **arguments) -> object:
-    """Post this side by side; return what all the responses say."""
+    """Send concurrent POST requests; return the JSON, which must be the same for all."""
     first, *others = results(stack, path, method="POST", **arguments)
     assert others == [first] * len(others)
     return first
@@ -45,7 +45,7 @@ def test_fields(stack: Stack, multipart: bool):
         ("twice", "2"),
     ]
     wanted += [(f"field-{number}", "x" * 100) for number in range(900)]
-    # requests takes a field without a file name for a file.
+    # requests encodes a form as multipart if it is passed as files; fields have no file name.
     body = {"files": [(name, (None, value)) for name, value in wanted]}
     found = post(stack, "/forms/fields", **(body if multipart else {"data": wanted}))
     assert found == [list(field) for field in wanted]

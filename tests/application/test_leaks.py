@@ -14,7 +14,7 @@ from .watch import use
 
 
 def send(stack: Stack, count: int) -> None:
-    """Send so many requests of all kinds, eight at a time."""
+    """Send ``count`` requests of all kinds, eight at a time."""
     local = threading.local()
     url = stack.url
 
@@ -22,7 +22,7 @@ def send(stack: Stack, count: int) -> None:
         if not hasattr(local, "session"):
             local.session = requests.Session()
             sessions.append(local.session)
-        # Responses that fail on purpose are cut off.
+        # Responses that fail on purpose are truncated.
         with suppress(requests.RequestException):
             local.session.get(url + path, timeout=20)
 
@@ -37,7 +37,7 @@ def test_nothing_leaks(stack: Stack):
     """2,000 requests without a leak of processes, threads, files, sockets, /tmp or memory."""
     app = stack.container("app")
     send(stack, 200)
-    # The threads of the executor that lasts: a process starts the second when both have work.
+    # Start all threads of the permanent executor: the second one starts when both have work.
     together(stack, ["/threads/executors"] * 100)
     before = use(app)
     send(stack, 2000)
@@ -49,7 +49,7 @@ def test_nothing_leaks(stack: Stack):
                 getattr(now, name) <= getattr(before, name)
                 for name in ("processes", "threads", "zombies", "files", "tmp_files", "tmp_bytes")
             )
-            # Connections that the proxy keeps for later requests.
+            # The proxy keeps connections open for later requests.
             and now.sockets <= before.sockets + AT_A_TIME
             and now.memory <= before.memory * 1.2
         )

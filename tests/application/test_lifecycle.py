@@ -37,7 +37,7 @@ def test_contexts_of_simultaneous_requests(stack: Stack):
 
 AFTER, CLOSE = "after_this_request", "call_on_close"
 EACH = [AFTER, CLOSE, "teardown_appcontext", "teardown_request", "view"]
-# A generator that nothing has begun has nothing to finish.
+# A generator that was not started does not run its finally block.
 LOST = [each for each in EACH if each != CLOSE]
 BEGUN = [*EACH, "generator"]
 # Flask 3.1 tears the contexts down after the view, and again after the generator.
@@ -46,7 +46,7 @@ CONTEXT = [*BEGUN, "teardown_appcontext", "teardown_request"]
 
 @contextmanager
 def hooks(stack: Stack, body: str, expected: list[str], fails: str = "x") -> Iterator[list[str]]:
-    """Yield the paths of four requests; in the end see that each ran these hooks, each once."""
+    """Yield the paths of four requests; then check that each request ran these hooks once."""
     tokens = [uuid4().hex for _ in range(4)]
     yield [f"/lifecycle/hooks/{body}/{fails}/{token}" for token in tokens]
     urls = [f"/lifecycle/notes/{token}" for token in tokens]
@@ -59,7 +59,7 @@ def hooks(stack: Stack, body: str, expected: list[str], fails: str = "x") -> Ite
         timeout=5,
         told=lambda: str(notes()),
     )
-    # Whatever runs twice has run by now.
+    # Hooks that run twice have run by now.
     assert notes("DELETE") == [sorted(expected)] * len(tokens)
 
 
@@ -77,9 +77,9 @@ def test_hooks_run_once(stack: Stack, body: str, method: str):
 @pytest.mark.parametrize(
     ("body", "fails", "expected"),
     [
-        # No response of the view's own is there to close.
+        # The view returned no response that could be closed.
         ("whole", "view", LOST),
-        # Flask runs them for its response of 500 again.
+        # Flask runs them again for its 500 response.
         ("whole", "after_request", [*LOST, AFTER]),
         ("whole", "teardown", LOST),
         ("generator", "first", BEGUN),

@@ -19,7 +19,7 @@ STREAMS = ("stdout", "stderr")
 def written(
     stack: Stack, path: str, times: int = AT_A_TIME
 ) -> tuple[list[Any], dict[str, list[str]]]:
-    """Request a path, side by side; return the results, and the lines that each stream got."""
+    """Send concurrent requests; return the results and the lines of each output stream."""
     container = stack.container("app")
     began = time.time()
     found = results(stack, path, times)
@@ -29,7 +29,7 @@ def written(
     def lines(stream: str) -> list[str]:
         chosen = {each: each == stream for each in STREAMS}
         text = container.logs(since=began, **chosen).decode()
-        # Not splitlines(), which ends a line at other characters too.
+        # Not splitlines(), which also splits at other characters.
         return text.split("\n") if end in text else []
 
     return found, {
@@ -40,7 +40,7 @@ def written(
 def records(
     stack: Stack, path: str, times: int = AT_A_TIME
 ) -> list[tuple[dict[str, Any], list[dict[str, Any]]]]:
-    """Request a path, side by side; return each result with the records of its request."""
+    """Send concurrent requests; return each result with the log records of its request."""
     found, lines = written(stack, path, times)
     entries = [json.loads(line) for line in lines["stdout"] if line.startswith("{")]
     return [
@@ -85,7 +85,7 @@ def test_burst(stack: Stack, size: int, lines: int):
     }
     messages = [json.loads(line)["message"] for line in streams["stdout"] if is_json(line)]
     torn = len(expected - set(messages))
-    assert not torn, f"{torn} of {len(expected)} lines are torn"
+    assert not torn, f"{torn} of {len(expected)} lines are missing or mixed"
 
 
 def test_text(stack: Stack):
@@ -119,7 +119,7 @@ def test_print(stack: Stack):
     expected = Counter({f"{token} {number} {rest}": AT_A_TIME for number in range(25)})
     for stream in STREAMS:
         torn = (expected - Counter(streams[stream])).total()
-        assert not torn, f"{torn} of {expected.total()} lines are torn"
+        assert not torn, f"{torn} of {expected.total()} lines are missing or mixed"
 
 
 def test_streams(stack: Stack):
@@ -139,7 +139,7 @@ def test_streams(stack: Stack):
 
 def test_faulthandler(stack: Stack):
     """The tracebacks that `faulthandler` writes."""
-    # One at a time: faulthandler writes in pieces, which those of another process may separate.
+    # One at a time: faulthandler uses several writes, which may mix with those of other processes.
     _, streams = written(stack, "/output/faulthandler", times=1)
     text = "\n".join(streams["stderr"])
     assert re.search(r'\n  File "/app/src/abilities/output.py", line \d+ in dump\n', text)

@@ -10,8 +10,8 @@ from tests.harness.template import Pair
 from .conftest import app_base
 from .together import results
 
-# Each process that is not forked imports the application's module again: two at a time. One alone
-# where it is forked: beside another thread that forks, Python itself may deadlock.
+# Concurrent requests. Only two, as each process that is not forked imports the application's module
+# again. Only one with fork: Python may deadlock if two threads fork at the same time.
 AT_A_TIME = {"fork": 1, "forkserver": 2, "spawn": 2}
 SQUARES = [0, 1, 4, 9, 16]
 
@@ -62,7 +62,7 @@ def test_conversation(stack: Stack):
 
 
 def check(stack: Stack, way: str, method: str, expected: list[object]) -> None:
-    """Use processes in this way, started by this method, in as many requests as are possible."""
+    """Check concurrent requests that use processes in this way, with this start method."""
     times = AT_A_TIME[method]
     path = f"/processes/{way}/{method}"
     assert results(stack, path, times=times) == [{"found": expected}] * times
@@ -95,7 +95,8 @@ def test_executor(stack: Stack, method: str):
 @pytest.mark.disruptive
 def test_stop(restored: Stack):
     """Graceful shutdown while a ProcessPoolExecutor is kept."""
-    # The next health check, which would wake a server that did not notice the stop, is 30 s away.
+    # Restart, so that the next health check is 30 s away. It would wake up a server that missed the
+    # stop signal.
     restored.compose("restart app")
     restored.start()
     for method in AT_A_TIME:
@@ -104,5 +105,5 @@ def test_stop(restored: Stack):
     restored.compose("stop")
     seconds = time.monotonic() - started
     assert restored.container("app").attrs["State"]["ExitCode"] == 0
-    # Without waiting for GRACEFUL_TIMEOUT, 20 s, and an end by SIGKILL.
+    # It must not wait for GRACEFUL_TIMEOUT (20 s) and be killed by SIGKILL.
     assert seconds < 20

@@ -7,10 +7,10 @@ from requests import Response, request
 
 from tests.harness.stack import Stack
 
-# More than the default pair has threads, so that some wait for their turn.
+# More than the threads of the default pair, so that some requests have to wait.
 AT_A_TIME = 8
 
-# Paths of each group of abilities; what they respond is for the groups' own tests.
+# Paths of each group of abilities. The groups' tests check the responses.
 QUICK = [
     "/calls/http/requests?url=http://upstream:8000/bytes/1000",
     "/calls/http/httpx?url=http://upstream:8000/bytes/1000",
@@ -35,7 +35,7 @@ QUICK = [
     "/output/exception",
     "/forms/temporary",
 ]
-# These two take as long as a hundred of the others, so each is rarer than those.
+# The last two take as long as a hundred of the others, so they are less frequent.
 MIXED = [*QUICK * 4, "/coroutines/sleep", "/processes/python"]
 
 
@@ -47,7 +47,7 @@ def together(
     timeout: float = 40,
     **arguments,
 ) -> list[Response]:
-    """Send a request to each of these paths, so many at a time; return the responses in order."""
+    """Send a request to each path, ``at_a_time`` concurrently; return the responses in order."""
     arguments = {"allow_redirects": False} | arguments
     url = stack.url
 
@@ -59,7 +59,7 @@ def together(
 
 
 def results(stack: Stack, path: str, times: int = AT_A_TIME, **arguments) -> list[object]:
-    """Request a path so many times, side by side; return the JSON of each response."""
+    """Send ``times`` concurrent requests to a path; return the JSON of each response."""
     found = []
     for response in together(stack, [path] * times, **arguments):
         assert response.status_code == 200, f"{path}: {response.status_code} {response.text[:2000]}"

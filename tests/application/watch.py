@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from docker.models.containers import Container
 
-# Runs in the container, whose image has no ps.
+# Program for the container, whose image has no ps.
 READ = """
 import json, os
 found = dict.fromkeys(("processes", "threads", "zombies", "files", "sockets", "memory"), 0)
@@ -34,7 +34,7 @@ print(json.dumps(found))
 
 @dataclass(frozen=True)
 class Use:
-    """What a container's processes use together; memory in KiB, without what they share."""
+    """Total resource usage of a container's processes; memory in KiB, without shared memory."""
 
     processes: int
     threads: int
@@ -47,7 +47,7 @@ class Use:
 
 
 def use(container: Container) -> Use:
-    """Return what the processes of a container use now."""
+    """Return the current resource usage of a container's processes."""
     status, output = container.exec_run(["python", "-c", READ])
     assert status == 0, output.decode()
     return Use(**json.loads(output))

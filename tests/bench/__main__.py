@@ -18,15 +18,15 @@ from .measure import CHECK_SECONDS, measure, measure_cost, side_by_side
 
 ROUNDS = 5
 SECONDS = 5
-# What a check compares, and how many times the recorded figure each may be. It is called higher
-# where all of the check's rounds are: what a machine does beside adds to some, and takes from none.
-# Called in its own process, the application hardly varies, so that some middleware is seen there; a
-# connection for each request, or a line more in a log, is by what the whole pair takes.
+# The figures that a check compares, and their maximum ratios to the recorded figures. A check fails
+# only if all of its rounds are above the limit: other load on the machine adds to some rounds, and
+# reduces none. The application alone, in its own process, hardly varies, so that its figure shows
+# added middleware; that of the whole pair shows a connection per request or an additional log line.
 CHECKED = {"cost_over_flask": 1.25, "application_over_flask": 1.1}
 
 
 def machine() -> dict[str, object]:
-    """Say what the figures were measured on."""
+    """Return the CPU, the number of cores and the kernel of this machine."""
     names = [
         line.partition(":")[2].strip()
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -44,7 +44,7 @@ def commit() -> str:
 
 
 def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
-    """Return what was measured, and say how long that took."""
+    """Return the measured figures, and print the duration."""
     began = time.monotonic()
     found = measured()
     print(f"{name}: {time.monotonic() - began:.0f} s, errors: {found['errors']}", flush=True)
@@ -52,9 +52,9 @@ def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
 
 
 def current(file: Path) -> tuple[Path, page.Facts]:
-    """Return the file of this bench's figures, and what is in it.
+    """Return the file for this bench's figures, and its content.
 
-    The figures of an earlier bench, and their page, stay until the new ones are whole.
+    Figures in an earlier format, and their page, stay until the new ones are complete.
     """
     known = page.read(file)
     if known and known.get("format") != page.FORMAT:
@@ -64,9 +64,9 @@ def current(file: Path) -> tuple[Path, page.Facts]:
 
 
 def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds: int) -> None:
-    """Measure the pairs and their neighbours; write what was found to a file after each.
+    """Measure the pairs and the neighbours; write the figures to a file after each.
 
-    Those that are not measured this time keep what they had, if this bench measured it.
+    Those that are not measured this time keep their figures, if these have the current format.
     """
     target = file
     file, known = current(target)
@@ -81,7 +81,7 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
     }
 
     def save() -> None:
-        # In the order in which the pairs are told everywhere.
+        # In the order of PAIRS.
         facts["pairs"] = {
             str(pair): facts["pairs"][str(pair)] for pair in PAIRS if str(pair) in facts["pairs"]
         }
@@ -97,7 +97,7 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
         save()
     if absent := page.missing(facts):
         raise SystemExit(
-            f"No page yet, for want of {', '.join(absent)}; the figures are in {file}."
+            f"No page yet; not measured: {', '.join(absent)}; the figures are in {file}."
         )
     file.replace(target)
     if target == page.FILE:
@@ -105,7 +105,7 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
 
 
 def check(file: Path, pairs: list[Pair], rounds: int, seconds: int) -> None:
-    """Compare what an answer costs with what is recorded. Raises SystemExit if it costs more."""
+    """Compare the cost of a response with the recorded cost. Raises SystemExit if it is higher."""
     recorded = current(file)[1].get("pairs", {})
     if missing := [
         str(pair) for pair in pairs if CHECKED.keys() - recorded.get(str(pair), {}).keys()
@@ -121,13 +121,13 @@ def check(file: Path, pairs: list[Pair], rounds: int, seconds: int) -> None:
             (least, most), limit = found["intervals"][name], tolerance * known[name]
             print(f"{pair}: {name} {found[name]} ({least} to {most}), {known[name]} recorded")
             if least > limit:
-                higher.append(f"{pair}: {name} is {least} at least; {limit:.3f} is the most")
+                higher.append(f"{pair}: {name} is at least {least}; the limit is {limit:.3f}")
     if higher:
         raise SystemExit("\n".join(higher))
 
 
 def main() -> None:
-    """Read the command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--pair", action="append", choices=[str(pair) for pair in PAIRS])
     parser.add_argument("--neighbours", action="store_true", help="measure these, and named pairs")
@@ -139,7 +139,7 @@ def main() -> None:
     prepare_engine(PYTHON_VERSIONS[:1], PROXIES)
     load.build()
     if chosen.check:
-        # The default server's: of each proxy there is one who would notice a change to it.
+        # The default server's pairs: one for each proxy, to detect changes to either.
         named = chosen.pair or [str(Pair(SERVERS[0], proxy)) for proxy in PROXIES]
         pairs = [pair for pair in PAIRS if str(pair) in named]
         check(chosen.file, pairs, chosen.rounds, chosen.seconds or CHECK_SECONDS)

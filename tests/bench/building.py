@@ -22,7 +22,7 @@ from tests.harness.template import FACTS, PYTHON_VERSIONS, base_images
 
 from .figures import median
 
-# The package of the measured projects.
+# The package name of the measured projects.
 PACKAGE = "measured"
 MB = 1e6
 
@@ -37,7 +37,7 @@ def duration(action: Callable[[], object]) -> float:
 
 
 def generate(template: Path, folder: Path, *answers: str) -> float:
-    """Make a project of ``template`` in ``folder``; return how many seconds that took."""
+    """Generate a project from ``template`` in ``folder``; return how many seconds that took."""
     command = [
         *(sys.executable, "-m", "cookiecutter", template, "--no-input", "--default-config"),
         *("--output-dir", folder, *answers),
@@ -45,12 +45,12 @@ def generate(template: Path, folder: Path, *answers: str) -> float:
     return duration(lambda: run(command, cwd=folder))
 
 
-# What was found already, by the server or proxy and by what found it.
+# Earlier results, by the server or proxy and by the function's name.
 known: dict[tuple[str, str], Facts] = {}
 
 
 def once(choice: str, find: Callable[..., Facts], *arguments) -> Facts:
-    """Return what ``find`` finds: in each pair with this server or proxy the same."""
+    """Return the result of ``find``, called once: all pairs with this server or proxy share it."""
     key = choice, find.__name__
     if key not in known:
         known[key] = find(*arguments)
@@ -72,7 +72,7 @@ def least_generation() -> Facts:
 
 
 def build_times(project: Path) -> Facts:
-    """Return the seconds that building the application's image takes, alone and after changes."""
+    """Return the seconds to build the application's image, without a cache and after changes."""
 
     def build(*arguments: str) -> float:
         command = ["docker", "compose", "build", *arguments, "app"]
@@ -98,7 +98,7 @@ def image_of(stack: Stack, service: str) -> Image:
 
 
 def sizes(image: Image, base: str) -> Facts:
-    """Return an image's size in MB: as it lies here, above its base, and as pushed."""
+    """Return an image's size in MB: in the engine, in addition to its base, and as pushed."""
     size = image.attrs["Size"]
     above = size - docker.from_env().images.get(base).attrs["Size"]
     return {
@@ -109,7 +109,7 @@ def sizes(image: Image, base: str) -> Facts:
 
 
 def app_sizes(stack: Stack) -> Facts:
-    """Return the sizes of the application's image, and of the minimal one, which takes its name."""
+    """Return the sizes of the application's image, and of the minimal one, which takes its tag."""
     (base,) = base_images(PYTHON_VERSIONS[:1], [])
     found = sizes(image_of(stack, "app"), base)
     if not FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
@@ -127,7 +127,7 @@ def proxy_sizes(stack: Stack) -> Facts:
     return {f"proxy_{name}": size for name, size in found.items()}
 
 
-# Sizes of layers by their content: the bases' come again with every pair.
+# Compressed sizes of layers by their hash: every pair has the layers of the base images.
 compressed: dict[str, int] = {}
 
 
@@ -153,19 +153,19 @@ def pushed_size(image: Image) -> int:
 
 
 def timestamp(text: str) -> float:
-    """Return a time of the engine in seconds; it writes nanoseconds, Python reads microseconds."""
+    """Return a timestamp of the engine in seconds; its nanoseconds are cut to microseconds."""
     return datetime.fromisoformat(re.sub(r"\.(\d{6})\d*", r".\1", text)).timestamp()
 
 
 def start_and_stop(stack: Stack) -> Facts:
-    """Return how long the whole pair takes to be healthy, and to stop when nothing is asked."""
+    """Return the seconds until the pair is healthy, and until it has stopped when idle."""
     starts, stops = [], []
     for _ in range(3):
         stops.append(duration(lambda: stack.compose("stop")))
         stack.start()
         states = [stack.container(service).attrs["State"] for service in ("app", "proxy")]
         began = timestamp(states[0]["StartedAt"])
-        # The engine's list of looks goes back to before the stop.
+        # The engine's log also has health checks from before the stop.
         healthy = [
             min(
                 timestamp(look["End"])
@@ -179,7 +179,7 @@ def start_and_stop(stack: Stack) -> Facts:
 
 
 def memory(stack: Stack) -> dict[str, float]:
-    """Return what each container uses, in MB: its cgroup's memory without idle file cache."""
+    """Return the MB that each container uses: its cgroup's memory without inactive file cache."""
     found = {}
     for service in ("app", "proxy"):
         use = stack.container(service).stats(stream=False, one_shot=True)["memory_stats"]

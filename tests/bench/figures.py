@@ -5,21 +5,21 @@ import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-# The least share of cases in which an interval has the true median: that of 5 rounds from their
-# least to their most, 1 - 2 / 2**5 = 0.9375.
+# The minimum probability that an interval contains the true median. For 5 rounds, the interval from
+# their minimum to their maximum has 1 - 2 / 2**5 = 0.9375.
 CONFIDENCE = 0.93
 
 
 def median(values: Iterable[float], digits: int = 3) -> float:
-    """Return the middle one, rounded."""
+    """Return the median, rounded."""
     return round(statistics.median(values), digits)
 
 
 def interval(values: Iterable[float]) -> tuple[float, float]:
-    """Return the interval in which the true median lies, whatever the rounds' distribution is.
+    """Return the confidence interval of the median, for any distribution of the rounds.
 
-    Each round is above the true median as often as below it. So both ends are rounds of their own,
-    the same number of places from the least and from the most: as many as CONFIDENCE allows.
+    Each round is above or below the true median with the same probability. So both ends are values
+    of rounds, equally many places from the minimum and the maximum: as many as CONFIDENCE allows.
     """
     ordered = sorted(values)
     count, left_out, missed = len(ordered), 0, 2 * 0.5 ** len(ordered)
@@ -41,12 +41,12 @@ class Figure:
 
     @classmethod
     def of(cls, values: Iterable[float]) -> "Figure":
-        """Return the figure that some rounds make."""
+        """Return the figure of some rounds."""
         values = list(values)
         return cls(statistics.median(values), *interval(values))
 
     def __truediv__(self, other: "Figure") -> "Figure":
-        """Return the ratio of the medians; its interval has 1 just where the two overlap."""
+        """Return the ratio of the medians; its interval contains 1 only if the two overlap."""
         return Figure(self.median / other.median, self.low / other.high, self.high / other.low)
 
     def told(self, digits: int = 3) -> tuple[float, list[float]]:

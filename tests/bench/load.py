@@ -13,7 +13,7 @@ from docker.models.containers import Container
 
 from tests.harness.template import PYTHON_VERSIONS, base_images
 
-# Asks once, and looks for half a second at what becomes of the connection.
+# Sends one request, then checks for half a second whether the connection is closed.
 LOOK = """
 import http.client, sys, urllib.parse
 address = urllib.parse.urlsplit(sys.argv[1])
@@ -28,30 +28,30 @@ except TimeoutError:
     print("kept")
 """
 FOLDER = Path(__file__).parent / "load"
-# Of its content: working trees that share an engine may have others.
+# The tag is a hash of the content: working trees that share an engine may have different files.
 CONTENT = b"".join(file.read_bytes() for file in sorted(FOLDER.iterdir()))
 IMAGE = f"flask-sidecar-bench-load:{hashlib.sha256(CONTENT).hexdigest()[:12]}"
-# Of requests that are sent at a rate, so many may wait for their answers before one is sent late.
+# At a fixed rate, the number of requests that may be in flight before one is sent late.
 CLIENTS = 64
-# A run at a rate is looked at in so many parts, which make the interval of its latencies.
+# The number of parts of a run at a fixed rate; their latencies make the interval.
 PARTS = 5
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is asked for, and by how many clients at a time."""
+    """A kind of request, and the number of concurrent clients."""
 
     path: str
     connections: int
     # Bytes of a body to upload; 0: a GET request.
     body: int = 0
-    # What else is asked for, in turn.
+    # Further paths, requested in turn.
     others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the requests: latencies in milliseconds."""
+    """The results of the requests; latencies are in milliseconds."""
 
     per_second: float
     p50_ms: float
@@ -62,11 +62,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Paced(Outcome):
-    """What became of requests that were sent at a rate, whether or not others were answered."""
+    """The results of requests that were sent at a fixed rate, independent of response times."""
 
-    # The latency of 99 of 100 in each part of the time.
+    # The 99th percentile of latency in each part of the time.
     p99_ms_of_parts: tuple[float, ...]
-    # Requests that left late, because all clients still waited: their wait is not in the latencies.
+    # Requests that were sent late, because their client still waited for an earlier response. The
+    # latencies do not include this delay.
     late: int
 
 
@@ -83,40 +84,40 @@ def build() -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """A rate as h2load can open connections at it: some at a time, every so many milliseconds."""
+    """A rate at which h2load can open connections: some at a time, once in each period."""
 
     at_a_time: int
     period_ms: int
 
     @classmethod
     def within(cls, per_second: float) -> "Pace":
-        """Return the highest that is not above a rate, with few at a time."""
+        """Return the highest pace that is not above a rate, with few connections at a time."""
         most = max(5, math.ceil(per_second / 1e3))
         paces = [cls(count, math.ceil(1e3 * count / per_second)) for count in range(1, most + 1)]
         return max(paces, key=lambda pace: pace.per_second)
 
     @property
     def per_second(self) -> float:
-        """The rate."""
+        """The number of connections per second."""
         return 1e3 * self.at_a_time / self.period_ms
 
 
 def percentile(latencies: Iterable[float], percent: float) -> float:
-    """Return the latency within which so many percent were answered."""
+    """Return the percentile of the latencies, by the nearest rank."""
     ordered = sorted(latencies)
     return ordered[math.ceil(percent / 100 * len(ordered)) - 1]
 
 
 def paced(log: str, asked: int, pause_ms: float) -> Paced:
-    """Return what h2load's log tells of the requests that were ``asked``.
+    """Return the results of ``asked`` requests from h2load's log.
 
-    A line has when a request was sent, in microseconds, its status and how long it took. A client
-    sends one every ``pause_ms``, or as soon as it has the answer if that comes later.
+    A line has a request's send time, status and duration; times are in microseconds. A client sends
+    a request every ``pause_ms``, or when it has the previous response if that arrives later.
     """
     rows = sorted(tuple(map(int, line.split())) for line in log.splitlines())
     good = [(sent, took / 1e3) for sent, status, took in rows if 200 <= status < 400]
     if not good:
-        raise RuntimeError(f"none of {asked} requests was answered")
+        raise RuntimeError(f"none of {asked} requests succeeded")
     began, span = good[0][0], good[-1][0] - good[0][0] + 1
     parts: list[list[float]] = [[] for _ in range(PARTS)]
     for sent, took in good:
@@ -134,7 +135,7 @@ def paced(log: str, asked: int, pause_ms: float) -> Paced:
 
 
 class Generator:
-    """Sends requests to one port of a container's own loopback interface."""
+    """Sends requests to one port of a container's loopback interface."""
 
     def __init__(self, container: Container, port: int) -> None:
         self.container = container
@@ -148,7 +149,7 @@ class Generator:
         return text
 
     def ask(self, work: Work, seconds: int) -> Outcome:
-        """Ask as fast as answers come, each client waiting for its own, for ``seconds``."""
+        """Send requests for ``seconds``; each client waits for a response before the next."""
         printed = self._run(
             "wrk",
             f"--connections={work.connections}",
@@ -162,7 +163,7 @@ class Generator:
             *work.others,
         )
         found = json.loads(printed.splitlines()[-1])
-        # wrk counts what is 400 or more; nothing here redirects.
+        # wrk counts a status of 400 or more as an error; nothing here redirects.
         return Outcome(
             found["requests"] / found["seconds"],
             found["p50_ms"],
@@ -172,29 +173,29 @@ class Generator:
         )
 
     def answers(self, work: Work) -> bool:
-        """Ask once; say whether that was answered well."""
+        """Send one request; return whether it succeeded."""
         printed = self._run("h2load", "--h1", "-c1", "-n1", self.url + work.path)
         return "1 succeeded" in printed
 
     def keeps_connections(self, work: Work) -> bool:
-        """Say whether a connection is kept when it has served a request."""
+        """Return whether a connection stays open after a response."""
         return self._run("python", "-c", LOOK, self.url + work.path).strip() == "kept"
 
     def ask_at(self, work: Work, pace: Pace, seconds: int, *, keep: bool = True) -> Paced:
-        """Ask at an even pace, however long answers take.
+        """Send requests at an even pace, independent of response times.
 
-        Many clients take turns, so that no request waits for the answer to the one before. Without
-        ``keep`` each request has a connection of its own: h2load gives up a connection that ends
-        without a word, and begins to count time anew after one that ends with it.
+        Many clients take turns, so that no request waits for the previous response. Without
+        ``keep`` each request has its own connection: h2load abandons a connection that is closed
+        without notice, and restarts its timing after one that is closed with notice.
         """
         count = math.ceil(pace.per_second * seconds)
         clients = CLIENTS if keep else count
         command = ["h2load", "--h1", f"-c{clients}", f"-n{count}", f"-r{pace.at_a_time}"]
         command += [f"--rate-period={pace.period_ms}ms", "--log-file=/tmp/log"]
         if keep:
-            # The clients begin one after the other, and go on at the same distance.
+            # The clients start one after another, and keep the same interval.
             command.append(f"--rps={pace.per_second / clients:.5f}")
-        # h2load adds to its log.
+        # h2load appends to its log.
         self._run("rm", "-f", "/tmp/log")  # noqa: S108
         self._run(*command, self.url + work.path)
         log = self._run("cat", "/tmp/log")  # noqa: S108
@@ -203,13 +204,13 @@ class Generator:
 
 @contextmanager
 def beside(container: Container, port: int) -> Iterator[Generator]:
-    """Yield a generator that shares the network of ``container`` and asks its ``port``."""
+    """Yield a generator that shares the network of ``container``, for requests to its ``port``."""
     generator = docker.from_env().containers.run(
         IMAGE,
         detach=True,
         init=True,
         network_mode=f"container:{container.id}",
-        # h2load opens a file for each connection.
+        # h2load needs a file descriptor for each connection.
         ulimits=[docker.types.Ulimit(name="nofile", soft=8192, hard=8192)],
     )
     try:

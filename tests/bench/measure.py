@@ -12,7 +12,7 @@ from typing import Any
 from docker.models.containers import Container
 
 from tests.harness.stack import Stack, run_stack
-from tests.harness.template import FACTS, PAIRS, PYTHON_VERSIONS, ROOT, Pair, has_processes
+from tests.harness.template import PAIRS, PYTHON_VERSIONS, ROOT, Pair, has_processes, unused
 
 from .building import (
     PACKAGE,
@@ -42,17 +42,17 @@ WORKS = {
     "wait": Work("/bench/wait", connections=64),
     "mix": Work("/bench/compute", connections=64, others=("/bench/wait",)),
 }
-# These are measured once: they tell what is to be expected, and no target is about them.
+# These are measured once, not in every round.
 ONCE = {
     "one": Work("/bench/json", connections=1),
     "upload": Work("/bench/upload", connections=4, body=1 << 20),
     "stream": Work("/bench/stream", connections=4),
-    # These two the proxy answers by itself.
+    # The proxy responds to these two without the application.
     "static": Work("/static/style.css", connections=32),
     "proxy": Work("/health/proxy", connections=32),
 }
 ONCE_SECONDS = 2
-# Half load takes so many times what a step of a round takes: 30 s.
+# The duration of half load, as a multiple of a step in a round: 30 s.
 HALF_LOAD_STEPS = 6
 
 
@@ -60,7 +60,7 @@ HALF_LOAD_STEPS = 6
 def project_of(pair: Pair) -> Iterator[tuple[Path, float]]:
     """Yield the pair's project, on the newest Python, and the seconds that its generation took."""
     os.environ.update(BENCH=str(APP), PACKAGE=PACKAGE)
-    # Its containers are told from those of another bench on this machine.
+    # The name is unique, so that several benches can run on this machine.
     slug = f"bench-{pair}-{os.getpid()}".replace("_", "-")
     with tempfile.TemporaryDirectory() as folder:
         seconds = generate(
@@ -71,19 +71,19 @@ def project_of(pair: Pair) -> Iterator[tuple[Path, float]]:
             f"python_version={PYTHON_VERSIONS[0]}",
         )
         project = Path(folder, slug)
-        # All load comes from one address, and what a step leaves unanswered counts in the next.
+        # All load comes from one address, and open connections of a step count in the next step.
         (project / ".env").write_text("CONNECTIONS_PER_CLIENT=512\n", encoding="utf-8")
         yield project, round(seconds, 2)
 
 
 def start(pair: Pair, project: Path) -> AbstractContextManager[Stack]:
-    """Start the pair, with the measured views laid over its application."""
+    """Start the pair, with the measured views mounted into its application."""
     return run_stack(pair, project, project.name, APP / "compose.yaml")
 
 
 @contextmanager
 def ways_of(stack: Stack, *names: str) -> Iterator[dict[str, Contestant]]:
-    """Yield who answers for a pair: its application directly, and through its proxy."""
+    """Yield the contestants of a pair: its application directly, and through its proxy."""
     containers = {service: stack.container(service) for service in ("app", "proxy")}
     ports = {"direct": ("app", 8000), "proxied": ("proxy", 8080)}
     with ExitStack() as exits:
@@ -96,28 +96,27 @@ def ways_of(stack: Stack, *names: str) -> Iterator[dict[str, Contestant]]:
 
 
 def warm(contestants: dict[str, Contestant]) -> None:
-    """Have pools of connections and of threads fill."""
+    """Send requests for a second, to fill pools of connections and threads."""
     for contestant in contestants.values():
         contestant.generator.ask(JSON, 1)
 
 
 def processes_and_threads(app: Container, server: str) -> Facts:
-    """Return how many of both handle requests, from what server/start.py set for the server.
+    """Return the numbers of both, from the variables that server/start.py set for the server.
 
-    No threads where each request has a greenlet.
+    The number of threads is None if each request has a greenlet.
     """
-    # The first process is an init, whose child has the settings; this shell has none of them.
+    # PID 1 is an init process, whose child has the settings; this shell does not have them.
     _, output = app.exec_run(["sh", "-c", "cat /proc/[0-9]*/environ"])
     settings = dict(line.partition("=")[::2] for line in output.decode().split("\0"))
-    greenlets = FACTS["_servers"][server]["threads"].startswith("not used")
     return {
         "processes": int(settings["WEB_CONCURRENCY"]) if has_processes(server) else 1,
-        "threads": None if greenlets else int(settings["WEB_THREADS"]),
+        "threads": None if unused(server, "WEB_THREADS") else int(settings["WEB_THREADS"]),
     }
 
 
 def ceilings(app: Container) -> dict[str, float]:
-    """Return how often a process could answer in a second of CPU time, were there no server."""
+    """Return the calls per second of CPU time that a process can handle without a server."""
     status, output = app.exec_run(["python", "ceilings.py", PACKAGE])
     if status:
         raise RuntimeError(output.decode())
@@ -128,7 +127,7 @@ def ceilings(app: Container) -> dict[str, float]:
 
 
 def measure(pair: Pair, rounds: int, seconds: int) -> Facts:
-    """Return all that is measured of a pair; docs/performance.md says what each figure is."""
+    """Return all measurements of a pair; docs/performance.md describes each figure."""
     with project_of(pair) as (project, took):
         found = {"generation_s": took}
         found |= once("cookiecutter", least_generation)
@@ -142,7 +141,7 @@ def measure(pair: Pair, rounds: int, seconds: int) -> Facts:
 
 
 def work(stack: Stack, count: int, seconds: int) -> Facts:
-    """Ask the pair and its baseline for all kinds of work; return the figures."""
+    """Measure all kinds of work for the pair and its baseline; return the figures."""
     app = stack.container("app")
     with (
         ways_of(stack, "direct", "proxied") as ways,
@@ -150,7 +149,7 @@ def work(stack: Stack, count: int, seconds: int) -> Facts:
     ):
         everyone = ways | {"documented": baseline}
         warm(everyone)
-        # The CPU's speed is looked at right before the answers that are weighed by it.
+        # The CPU's speed is measured right before the responses that are compared with it.
         steps = [
             Step("json", "proxied", JSON, ways["proxied"], seconds, first=lambda: ceilings(app)),
             Step("json", "direct", JSON, ways["direct"], seconds),
@@ -164,7 +163,7 @@ def work(stack: Stack, count: int, seconds: int) -> Facts:
         ]
         rounds = play(steps, count)
         singles = [("one", "proxied"), ("static", "proxied"), ("proxy", "proxied")]
-        # What waits comes last: the next to be asked has to wait for the rest of it.
+        # The view that waits comes last: the next step would have to wait for its open requests.
         singles += [(name, way) for name in ("upload", "stream") for way in ways]
         singles.append(("wait", "direct"))
         alone = play(
@@ -198,7 +197,7 @@ def work(stack: Stack, count: int, seconds: int) -> Facts:
 
 
 def compared(**ratios: Figure) -> Facts:
-    """Return ratios as they are recorded, with their intervals beside."""
+    """Return the ratios and their intervals in the form in which they are recorded."""
     found: Facts = {"intervals": {}}
     for name, figure in ratios.items():
         found[name], found["intervals"][name] = figure.told()
@@ -206,10 +205,10 @@ def compared(**ratios: Figure) -> Facts:
 
 
 def weighed(rounds: Rounds) -> dict[str, Figure]:
-    """Return what an answer costs, by what Flask alone cost in the same moment.
+    """Return the cost of a response relative to that of Flask alone at the same moment.
 
-    The speed of a CPU that others share changes from second to second by a tenth, so the
-    microseconds of two runs cannot be compared; these figures can.
+    The speed of a shared CPU changes by a tenth from second to second, so the microseconds of two
+    runs cannot be compared; these figures can.
     """
     samples = rounds.samples("json", "proxied")
     return {
@@ -217,7 +216,7 @@ def weighed(rounds: Rounds) -> dict[str, Figure]:
         "cost_over_flask": Figure.of(
             sum(sample.cost.values()) * sample.before["flask"] / 1e6 for sample in samples
         ),
-        # The generated application, called without a server, likewise.
+        # The generated application over Flask, both called without a server.
         "application_over_flask": Figure.of(
             sample.before["flask"] / sample.before["application"] for sample in samples
         ),
@@ -225,7 +224,7 @@ def weighed(rounds: Rounds) -> dict[str, Figure]:
 
 
 def ratios(rounds: Rounds) -> dict[str, Figure]:
-    """Return how the rates of a pair compare with each other, and with those of its baseline."""
+    """Return the ratios of a pair's rates to each other, to its baseline's and to the ceiling."""
     rate = rounds.rate
     return {
         "over_documentation_baseline": rate("json", "proxied") / rate("json", "documented"),
@@ -237,7 +236,7 @@ def ratios(rounds: Rounds) -> dict[str, Figure]:
 
 
 def costs(rounds: Rounds) -> Facts:
-    """Return the CPU time of small answers, and how many a second of it would be enough for."""
+    """Return the CPU time of small responses, and the calls per second of CPU time."""
     looks = [sample.before for sample in rounds.samples("json", "proxied")]
     return {
         "cpu_us_per_answer": {
@@ -253,20 +252,20 @@ def costs(rounds: Rounds) -> Facts:
 
 
 def latency_of(outcome: Paced) -> tuple[float, float, float]:
-    """Return the latency of 99 of 100, and the least and the most of it in the parts of a run."""
+    """Return the p99 latency of a run, and its minimum and maximum in the parts of the run."""
     return outcome.p99_ms, min(outcome.p99_ms_of_parts), max(outcome.p99_ms_of_parts)
 
 
 def half_load(
     ways: dict[str, Contestant], rate: float, seconds: int
 ) -> dict[str, tuple[Paced, Facts]]:
-    """Ask at a pace of ``rate`` a second, each way as long; return outcomes and what disturbed."""
+    """Send ``rate`` requests per second to each way in turn; return the outcomes and the noise."""
     pace = Pace.within(rate)
     keep = {way: one.generator.keeps_connections(JSON) for way, one in ways.items()}
 
     def ask(way: str) -> tuple[Paced, Facts]:
         contestant = ways[way]
-        # Answered once whatever was asked before is done.
+        # The response arrives when all earlier requests are done.
         contestant.generator.answers(JSON)
         before, noise = contestant.cpu_time(), Noise()
         outcome = contestant.generator.ask_at(JSON, pace, HALF_LOAD_STEPS * seconds, keep=keep[way])
@@ -286,7 +285,7 @@ def half_load(
 
 
 def told(outcome: Paced, noise: Facts) -> Facts:
-    """Return what is recorded of half load."""
+    """Return the figures of half load in the form in which they are recorded."""
     return {
         "per_second": round(outcome.per_second, 1),
         "p50_ms": round(outcome.p50_ms, 2),
@@ -297,11 +296,11 @@ def told(outcome: Paced, noise: Facts) -> Facts:
     } | noise
 
 
-# --- All who are compared in one run ---
+# --- Comparison with the neighbours in one run ---
 
 
 def side_by_side(rounds: int, seconds: int) -> Facts:
-    """Return the rates of the neighbours and of the pairs that stand beside them, from one run."""
+    """Return the rates of the neighbours and of the pairs compared with them, from one run."""
     ours = {"default": PAIRS[0], "granian": Pair("granian", "nginx")}
     needed = dict.fromkeys([*ours.values(), *(one.pair for one in NEIGHBOURS.values())])
     with ExitStack() as exits:
@@ -335,7 +334,7 @@ def side_by_side(rounds: int, seconds: int) -> Facts:
     return {
         "rounds": rounds,
         "round_seconds": seconds,
-        # By this machine's CPUs, which are others where the page is looked at.
+        # Recorded, because they contain the number of CPUs of the machine that was measured.
         "titles": {name: one.title for name, one in NEIGHBOURS.items()},
         "errors": {way: played.errors(way) for way in answering},
         "cpu_us_per_answer": {
@@ -352,7 +351,7 @@ CHECK_SECONDS = 3
 
 
 def measure_cost(pair: Pair, rounds: int, seconds: int = CHECK_SECONDS) -> Facts:
-    """Return what an answer of a pair costs, in some 6 s a round."""
+    """Return the cost of a pair's response; each round takes about 6 s."""
     with project_of(pair) as (project, _), start(pair, project) as stack:
         app = stack.container("app")
         with ways_of(stack, "proxied") as ways:

@@ -1,7 +1,8 @@
 """Alternatives for comparison: the settings of three other templates, and a server alone.
 
-Values only, none of their code: each serves the same plain application with the same releases. What
-they leave to a compose project's network goes over loopback here, in their favour.
+Only their settings are used, none of their code: each serves the same plain application with the
+same releases. Traffic that their Compose projects send over a network uses loopback here, which
+favours them.
 """
 
 import os
@@ -16,11 +17,11 @@ CPUS = os.cpu_count() or 1
 
 @dataclass(frozen=True)
 class Neighbour:
-    """Somebody else's way to serve."""
+    """Another project's way to serve an application."""
 
-    # What it is, with its processes x threads.
+    # The name, with processes x threads.
     title: str
-    # Of whose image it takes interpreter and packages.
+    # The pair whose image provides the interpreter and the packages.
     pair: Pair
     way: Way
 
@@ -35,8 +36,8 @@ NEIGHBOURS = {
         Pair("granian", "nginx"),
         Way(("granian", "--interface", "wsgi", "hello:app")),
     ),
-    # tiangolo/uwsgi-nginx-flask: nginx of one process and uWSGI of 2 to 16 in one container, with a
-    # socket between them; both write a line for each request. Its 2 CPUs are for both.
+    # tiangolo/uwsgi-nginx-flask: one nginx process and 2 to 16 uWSGI processes in one container,
+    # hence the limit of 2 CPUs. A Unix socket connects them; both log each request.
     "tiangolo": Neighbour(
         "tiangolo/uwsgi-nginx-flask, 2 to 16 x 1",
         Pair("uwsgi", "nginx"),
@@ -60,8 +61,8 @@ NEIGHBOURS = {
             cpus=2.0,
         ),
     ),
-    # nickjj/docker-flask-example: Gunicorn without a proxy, two processes of one thread for each of
-    # the machine's CPUs, and an access log.
+    # nickjj/docker-flask-example: Gunicorn without a proxy, two single-threaded processes for each
+    # of the machine's CPUs, and an access log.
     "nickjj": Neighbour(
         f"nickjj/docker-flask-example, {2 * CPUS} x 1",
         Pair("gunicorn", "nginx"),
@@ -73,8 +74,8 @@ NEIGHBOURS = {
             ),
         ),
     ),
-    # docker/awesome-compose, nginx-wsgi-flask: Gunicorn of three processes behind an nginx that
-    # connects anew for each request, compresses, and logs what the application did.
+    # docker/awesome-compose, nginx-wsgi-flask: three Gunicorn processes behind nginx, which opens a
+    # connection for each request, compresses responses, and logs upstream status and times.
     "awesome-compose": Neighbour(
         "docker/awesome-compose, 3 x 1",
         Pair("gunicorn", "nginx"),

@@ -22,7 +22,7 @@ PAGE = ROOT / "docs" / "performance.md"
 TEMPLATE = Path(__file__).with_name("page.md")
 CHARTS = ROOT / "docs" / "charts"
 
-# Bars are told apart by people who see few colours, and on both grounds.
+# Bar colours are distinguishable with colour blindness, on light and on dark backgrounds.
 SCHEMES = {
     "light": {
         "text": "#1f2328",
@@ -37,12 +37,12 @@ SCHEMES = {
 }
 
 Facts = dict[str, Any]
-# Of the figures in the file: those of an earlier bench are not shown by this page.
+# The format version of the file. The page does not show figures of an older format.
 FORMAT = 2
 
 
 def read(file: Path = FILE) -> Facts:
-    """Return what is recorded in a file, or nothing where there is none."""
+    """Return the recorded figures, or an empty dict if the file does not exist."""
     return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
 
 
@@ -51,14 +51,14 @@ def read(file: Path = FILE) -> Facts:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart: what it is of, what colour it has, and its figure."""
+    """A bar of a chart: its label, its kind, which sets the colour, and its value."""
 
     label: str
     kind: str
     value: float
-    # The interval, where there is one.
+    # The ends of the interval, if there is one.
     ends: tuple[float, float] | None = None
-    # What it is compared with, if with something of its own.
+    # The value that this bar is compared with, if any; drawn as a marker.
     mark: float | None = None
 
 
@@ -70,24 +70,24 @@ class Chart:
     message: str
     unit: str
     bars: list[Bar]
-    # What the marks are, if there are any.
+    # The legend of the markers, if there are any.
     marks: str = ""
 
 
 def workers(found: Facts) -> str:
-    """Return how many processes and threads answer requests."""
+    """Return the numbers of processes and threads that handle requests."""
     threads = found["threads"]
     return f"{found['processes']} x {'greenlets' if threads is None else threads}"
 
 
 def label(pair: Pair, found: Facts) -> str:
-    """Return what a bar of a pair is called."""
+    """Return the label of a pair's bar."""
     server, proxy = FACTS["_servers"][pair.server], FACTS["_proxies"][pair.proxy]
     return f"{server['title']} + {proxy['title']}, {workers(found)}"
 
 
 def bar(name: str, kind: str, run: Facts, **more: Any) -> Bar:
-    """Return a bar for the rate of some work."""
+    """Return a bar for the rate of one kind of work."""
     return Bar(name, kind, run["per_second"], tuple(run["interval"]), **more)
 
 
@@ -153,13 +153,13 @@ def charts(facts: Facts) -> list[Chart]:
 
 
 def draw(chart: Chart) -> None:
-    """Write a chart of horizontal bars, for light and for dark grounds."""
+    """Write a chart of horizontal bars, for light and for dark backgrounds."""
     CHARTS.mkdir(parents=True, exist_ok=True)
     titles = {proxy: f"behind {FACTS['_proxies'][proxy]['title']}" for proxy in PROXIES}
     titles["others"] = "others"
     for scheme, colours in SCHEMES.items():
         settings = {
-            # Text stays text; the same figures make the same file.
+            # Keep text as text; produce the same file from the same figures.
             "svg.fonttype": "none",
             "svg.hashsalt": chart.name,
             "font.family": "sans-serif",
@@ -181,7 +181,7 @@ def draw(chart: Chart) -> None:
             for row, each in enumerate(chart.bars):
                 if each.ends:
                     axes.plot(each.ends, [row, row], color=colours["text"], linewidth=1.2)
-                # Behind whatever is drawn in this row.
+                # To the right of everything that is drawn in this row.
                 place = max(each.value, *(each.ends or ()), each.mark or 0)
                 axes.annotate(
                     number(each.value, 0),
@@ -219,7 +219,7 @@ def draw(chart: Chart) -> None:
 
 
 def picture(chart: Chart) -> list[str]:
-    """Return the lines that show a chart, as the reader's colour scheme has it."""
+    """Return the HTML lines that show a chart in the reader's colour scheme."""
     source, text = f"charts/{chart.name}", chart.message
     return [
         "<picture>",
@@ -239,12 +239,12 @@ def number(value: float, digits: int = 2) -> str:
 
 
 def within(text: str, ends: Iterable[float] | None, digits: int) -> str:
-    """Return a figure with its interval, where it has one."""
+    """Return a figure with its interval, if it has one."""
     return f"{text} ({'–'.join(number(end, digits) for end in ends)})" if ends else text  # noqa: RUF001
 
 
 def rate(work: str) -> Callable[[Facts], str]:
-    """Return what finds the answers a second of some work."""
+    """Return a function that formats the responses per second of one kind of work."""
 
     def find(found: Facts) -> str:
         run = found["work"][work]
@@ -255,7 +255,7 @@ def rate(work: str) -> Callable[[Facts], str]:
 
 
 def both(work: str) -> Callable[[Facts], str]:
-    """Return what finds the answers a second of some work, through the proxy and directly."""
+    """Return a function that formats the responses per second through the proxy and directly."""
 
     def find(found: Facts) -> str:
         ways = (found["work"][f"{work}_{way}"]["per_second"] for way in ("proxied", "direct"))
@@ -265,7 +265,7 @@ def both(work: str) -> Callable[[Facts], str]:
 
 
 def latencies(work: str) -> Callable[[Facts], str]:
-    """Return what finds the latencies of some work."""
+    """Return a function that formats the latencies of one kind of work."""
 
     def find(found: Facts) -> str:
         run = found["work"][work]
@@ -275,14 +275,14 @@ def latencies(work: str) -> Callable[[Facts], str]:
 
 
 def half(name: str, digits: int = 1) -> Callable[[Facts], str]:
-    """Return what finds something of half load: directly, and through the proxy."""
+    """Return a function that formats a figure of half load: directly, and through the proxy."""
     return lambda found: " → ".join(
         number(run[name], digits) for run in found["half_load"].values()
     )
 
 
 def figure(name: str) -> Callable[[Facts], str]:
-    """Return what finds a figure, or one for each container."""
+    """Return a function that formats a figure, or one for each container."""
 
     def find(found: Facts) -> str:
         value = found[name]
@@ -294,7 +294,7 @@ def figure(name: str) -> Callable[[Facts], str]:
 
 
 def ratio(name: str) -> Callable[[Facts], str]:
-    """Return what finds how two figures compare: they are equal where their intervals overlap."""
+    """Return a function that formats a ratio, and adds "equal" if its interval contains 1."""
 
     def find(found: Facts) -> str:
         ends = found.get("intervals", {}).get(name)
@@ -304,12 +304,12 @@ def ratio(name: str) -> Callable[[Facts], str]:
 
 
 def optional(name: str) -> Callable[[Facts], str]:
-    """Return what finds a figure that not every server has."""
+    """Return a function that formats a figure that not every server has."""
     return lambda found: figure(name)(found) if name in found else "none"
 
 
 def cost(way: str) -> Callable[[Facts], str]:
-    """Return what finds the microseconds of CPU time of an answer: each part's, and their sum."""
+    """Return a function that formats the CPU time of a response: each part's, and their sum."""
 
     def find(found: Facts) -> str:
         return parts_of(found["cpu_us_per_answer"][way])
@@ -401,12 +401,12 @@ TABLES = {
 
 
 def span(values: list[float]) -> str:
-    """Return the least and the most of some figures."""
+    """Return the minimum and the maximum of some figures."""
     return f"{min(values)} to {max(values)}"
 
 
 def pair_table(name: str, pairs: dict[str, Facts]) -> str:
-    """Return one of the tables with a row for each pair; those with failed requests are bold."""
+    """Return a table with a row for each pair; pairs with failed requests are bold."""
     columns = TABLES[name]
     rows = (
         [
@@ -419,7 +419,7 @@ def pair_table(name: str, pairs: dict[str, Facts]) -> str:
 
 
 def neighbours_table(neighbours: Facts) -> str:
-    """Return the table of all who were asked side by side, the fastest first."""
+    """Return the table of all servers that were measured side by side, the fastest first."""
     work = neighbours["work"]
 
     def cell(name: str, who: str) -> str:
@@ -445,7 +445,7 @@ def neighbours_table(neighbours: Facts) -> str:
 
 
 def targeted(pair: str, found: Facts) -> Facts:
-    """Return a pair's figures with what the targets are about beside."""
+    """Return a pair's figures, with its cost relative to COST_BEFORE added."""
     before, name = COST_BEFORE[pair], "cost_over_before"
     ends = [round(end / before, 3) for end in found["intervals"]["cost_over_flask"]]
     return found | {
@@ -455,7 +455,7 @@ def targeted(pair: str, found: Facts) -> Facts:
 
 
 def more(one: dict[str, float], than: dict[str, float]) -> str:
-    """Return the parts of which an answer costs more than of another, the most first."""
+    """Return the parts in which a response costs more than another, the largest excess first."""
     apart = {part: one.get(part, 0) - than.get(part, 0) for part in one | than}
     names = {"app": "application"}
     told = [
@@ -467,7 +467,7 @@ def more(one: dict[str, float], than: dict[str, float]) -> str:
 
 
 def reason(target: Target, found: Facts) -> str:
-    """Say why a target is missed, by CPU time."""
+    """Return why a target is missed, in terms of CPU time."""
     costs = found["cpu_us_per_answer"]
     match target.figure:
         case "over_documentation_baseline":
@@ -485,7 +485,7 @@ def reason(target: Target, found: Facts) -> str:
 
 
 def targets(pairs: dict[str, Facts]) -> str:
-    """Return the table of the main targets: each pair's figures, those that miss in bold."""
+    """Return the table of the main targets: each pair's figures; those that miss are bold."""
     found = {pair: targeted(str(pair), pairs[str(pair)]) for pair in PAIRS}
     missed = {target.figure: target.missed(found) for target in MAIN}
 
@@ -511,7 +511,7 @@ def targets(pairs: dict[str, Facts]) -> str:
 
 
 def limits(target: Target) -> str:
-    """Return what a target asks for."""
+    """Return the limits of a target as text."""
     sign = "≤" if target.at_most else "≥"
     if target.by_proxy:
         return ", ".join(f"{proxy} {sign} {limit:g}" for proxy, limit in target.by_proxy.items())
@@ -519,7 +519,7 @@ def limits(target: Target) -> str:
 
 
 def comparison(one: Comparison, neighbours: Facts) -> list[str]:
-    """Return a row about two who were asked side by side."""
+    """Return a table row that compares two servers that were measured side by side."""
 
     def of(who: str) -> Figure:
         run = neighbours["work"][f"{one.work}_{who}"]
@@ -539,7 +539,7 @@ def comparison(one: Comparison, neighbours: Facts) -> list[str]:
 
 
 def others(pairs: dict[str, Facts]) -> str:
-    """Return the table of the other targets: whether all pairs reach each, or which do not."""
+    """Return the table of the other targets, with the pairs that miss each."""
     found = {pair: pairs[str(pair)] for pair in PAIRS}
     rows = []
     for target in OTHERS:
@@ -552,7 +552,7 @@ def others(pairs: dict[str, Facts]) -> str:
 
 
 def missing(facts: Facts) -> list[str]:
-    """Return what must be measured before there can be a page."""
+    """Return what must be measured before the page can be written."""
     if facts.get("format") != FORMAT:
         return ["everything, by this bench"]
     absent = [str(pair) for pair in PAIRS if str(pair) not in facts["pairs"]]
@@ -588,10 +588,10 @@ def render(facts: Facts) -> str:
 
 
 def write() -> None:
-    """Write the page and the charts. Raises SystemExit where something was never measured."""
+    """Write the page and the charts. Raises SystemExit if figures are missing."""
     facts = read(FILE)
     if absent := missing(facts):
-        raise SystemExit(f"No page yet, for want of figures: `make bench` for {', '.join(absent)}.")
+        raise SystemExit(f"Figures are missing: run `make bench` for {', '.join(absent)}.")
     PAGE.write_text(render(facts), encoding="utf-8")
     drawn = charts(facts)
     for chart in drawn:

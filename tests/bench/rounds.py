@@ -18,9 +18,9 @@ from .noise import Noise, load
 from .served import JSON, Contestant
 
 Facts = dict[str, Any]
-# The host of a virtual machine may keep so much of its CPUs, and so many threads of each CPU may be
-# ready to run, of which the bench's own are one or two. A round with more of either is repeated, so
-# often in a run.
+# The maximum noise in a round: the CPU time that the host of a virtual machine steals, and the load
+# average per CPU, of which the bench itself causes one or two. A round with more of either is
+# repeated, at most REPEATS times in a run.
 NOISY_PERCENT = 5
 NOISY_LOAD = 3
 REPEATS = 1
@@ -28,32 +28,32 @@ REPEATS = 1
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to measure in a round: some work, of one who answers."""
+    """One measurement in a round: one kind of work, done by one contestant."""
 
     work: str
     way: str
     asked: Work
     contestant: Contestant
     seconds: int
-    # Who has half a CPU meanwhile, so that there is room for all that works beside it.
+    # The container that is limited to half a CPU meanwhile, which leaves CPU time for all others.
     held: Container | None = None
-    # What is looked at just before, such as how fast the CPU is in this moment.
+    # A measurement just before the step, such as the current speed of the CPU.
     first: Callable[[], Facts] = dict
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What became of a step: the answers, what each cost, and what was looked at before."""
+    """The result of a step: its outcome, the cost of a response, and the measurement before it."""
 
     outcome: Outcome
-    # Microseconds of CPU time of an answer, by part: app, proxy, engine.
+    # Microseconds of CPU time for a response, by part: app, proxy, engine.
     cost: dict[str, float]
     before: Facts
 
 
 @contextmanager
 def half_a_cpu(container: Container | None) -> Iterator[None]:
-    """Let a container have half a CPU."""
+    """Limit a container to half a CPU."""
 
     def limit(cpus: float) -> None:
         run(["docker", "update", "--cpus", f"{cpus:.2f}", container.id], cwd=Path(os.sep))
@@ -71,7 +71,7 @@ def half_a_cpu(container: Container | None) -> Iterator[None]:
 
 def take(step: Step) -> Sample:
     """Measure one step."""
-    # Answered once whatever was asked before is done.
+    # The response arrives when all earlier requests are done.
     step.contestant.generator.answers(JSON)
     before = step.first()
     with half_a_cpu(step.held):
@@ -86,14 +86,14 @@ def take(step: Step) -> Sample:
 
 @dataclass(frozen=True)
 class Round:
-    """One round: what was measured, by work and way, and what disturbed it."""
+    """One round: its samples by work and way, and the noise during it."""
 
     samples: dict[tuple[str, str], Sample]
     stolen_percent: float
     load: float
 
     def noise(self) -> tuple[bool, float, float]:
-        """Return whether there was too much noise, and how much: the calmest is the least."""
+        """Return a sort key: whether there was too much noise, stolen CPU time, and load."""
         load_of_each = self.load / (os.cpu_count() or 1)
         noisy = self.stolen_percent > NOISY_PERCENT or load_of_each > NOISY_LOAD
         return noisy, self.stolen_percent, self.load
@@ -101,22 +101,22 @@ class Round:
 
 @dataclass
 class Rounds:
-    """All rounds, of which the calmest count."""
+    """All rounds, of which those with the least noise count."""
 
     counted: list[Round]
-    # Those that were repeated for the noise in them: of these only failures count.
+    # Rounds that were repeated because of noise: only their failures count.
     left_out: list[Round] = field(default_factory=list)
 
     def samples(self, work: str, way: str) -> list[Sample]:
-        """Return what was measured of some work, round by round."""
+        """Return the samples of one kind of work, one for each round."""
         return [each.samples[work, way] for each in self.counted]
 
     def rate(self, work: str, way: str) -> Figure:
-        """Return the answers a second."""
+        """Return the responses per second."""
         return Figure.of(sample.outcome.per_second for sample in self.samples(work, way))
 
     def cost(self, work: str, way: str) -> dict[str, float]:
-        """Return the microseconds of CPU time of an answer, by part."""
+        """Return the microseconds of CPU time for a response, by part."""
         found = defaultdict(list)
         for sample in self.samples(work, way):
             for part, us in sample.cost.items():
@@ -124,7 +124,7 @@ class Rounds:
         return {part: median(costs, 0) for part, costs in found.items()}
 
     def errors(self, *ways: str) -> int:
-        """Return how many requests of some ways failed, all if none is given."""
+        """Return the number of failed requests of the given ways, or of all ways."""
         return sum(
             sample.outcome.errors
             for each in [*self.counted, *self.left_out]
@@ -133,14 +133,14 @@ class Rounds:
         )
 
     def told(self) -> Facts:
-        """Return what is recorded of each work and way."""
+        """Return the summary of each work and way."""
         return {
             f"{work}_{way}": summary([sample.outcome for sample in self.samples(work, way)])
             for work, way in sorted(self.counted[0].samples)
         }
 
     def noise(self) -> Facts:
-        """Return what disturbed the rounds, and how many were repeated for it."""
+        """Return the noise during the rounds, and the number of repeated rounds."""
         return {
             "stolen_percent": [each.stolen_percent for each in self.counted],
             "load": [each.load for each in self.counted],
@@ -149,7 +149,7 @@ class Rounds:
 
 
 def summary(outcomes: Sequence[Outcome]) -> Facts:
-    """Return the median of the rounds with its interval, all of them, and the latencies."""
+    """Return the median rate with its interval, the rates of all rounds, errors and latencies."""
     rates = [round(outcome.per_second, 1) for outcome in outcomes]
     value, ends = Figure.of(rates).told(1)
     return {
@@ -163,10 +163,10 @@ def summary(outcomes: Sequence[Outcome]) -> Facts:
 
 
 def play(steps: Sequence[Step], count: int, *, repeats: int = REPEATS) -> Rounds:
-    """Measure every step in each of ``count`` rounds, the next one in the opposite order.
+    """Measure every step in each of ``count`` rounds, in reverse order in every other round.
 
-    What comes after heavy work, or early in a round, is so as often the other way about. Noisy
-    rounds are repeated, ``repeats`` of them; then the calmest count.
+    This balances the effects of a step's position in the round, such as following heavy work. At
+    most ``repeats`` noisy rounds are repeated; then those with the least noise count.
     """
     rounds: list[Round] = []
     while sum(not each.noise()[0] for each in rounds) < count and len(rounds) < count + repeats:

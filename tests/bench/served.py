@@ -10,7 +10,7 @@ import docker
 from docker.models.containers import Container
 
 from tests.harness.stack import Stack, wait_until
-from tests.harness.template import FACTS, Pair
+from tests.harness.template import EXPECTATIONS, FACTS, Pair
 
 from .load import Generator, Work, beside
 from .noise import Engine
@@ -23,13 +23,13 @@ ENGINE = Engine()
 
 @dataclass(frozen=True)
 class Contestant:
-    """Whoever answers: the containers in which that happens, by their part in it, and who asks."""
+    """A target of load: its containers by part, and the load generator."""
 
     containers: dict[str, Container]
     generator: Generator
 
     def cpu_time(self) -> dict[str, float]:
-        """Return the microseconds of CPU time that each container has had, and the engine."""
+        """Return the microseconds of CPU time that each container and the engine have used."""
         found = {}
         for part, container in self.containers.items():
             use = container.stats(stream=False, one_shot=True)["cpu_stats"]["cpu_usage"]
@@ -39,23 +39,23 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Way:
-    """How somebody serves an application: a command, and a proxy before it where there is one."""
+    """A way to serve an application: a command, and a proxy in front of it if there is one."""
 
     command: tuple[str, ...]
-    # Where the command listens.
+    # The port on which the command listens.
     port: int = 8000
     proxy: str = ""
-    # The proxy's configuration, which its command finds in a file.
+    # The lines of the proxy's configuration, which its command reads from a file.
     configuration: tuple[str, ...] = ()
-    # A package of the tests' own that the command needs.
+    # A package of the tests' environment that the command needs.
     library: str = ""
     cpus: float = 1.0
 
 
 def documented(pair: Pair) -> Way:
-    """Return how Flask's documentation, or the server's own, would have a pair run."""
-    server = FACTS["_servers"][pair.server]["documented"]
-    proxy = FACTS["_proxies"][pair.proxy]["documented"]
+    """Return the way to run a pair by Flask's documentation, or by the server's own."""
+    server = EXPECTATIONS["_servers"][pair.server]["documented"]
+    proxy = EXPECTATIONS["_proxies"][pair.proxy]["documented"]
     return Way(
         tuple(server["command"]),
         proxy=pair.proxy,
@@ -66,11 +66,11 @@ def documented(pair: Pair) -> Way:
 
 @contextmanager
 def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
-    """Serve the plain application in the stack's image of the application; yield who answers.
+    """Serve the plain application in the stack's application image; yield the contestant.
 
-    Interpreter, packages and memory are the pair's, so that what differs is how it is served. As
-    documented, proxy and server are on one machine: the proxy shares the server's network, and a
-    folder for sockets.
+    Interpreter, packages and memory limit are the pair's, so that only the way to serve differs.
+    As documented, proxy and server run on one machine: the proxy shares the server's network, and
+    a folder for sockets.
     """
     engine = docker.from_env()
     own = stack.container("app")
@@ -92,7 +92,8 @@ def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
                 entrypoint=list(command),
                 command=[],
                 detach=True,
-                # Compose labels its images; by these it would be counted among the pair's own.
+                # Compose labels its images; with this label, the container would count as the
+                # pair's.
                 labels={"com.docker.compose.project": ""},
                 nano_cpus=round(way.cpus * 1e9),
                 mem_limit=own.attrs["HostConfig"]["Memory"],
@@ -111,13 +112,12 @@ def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
             volumes=volumes,
         )
         if way.proxy:
-            entry = FACTS["_proxies"][way.proxy]
             file = stack.folder / f"configuration-{len(list(stack.folder.iterdir()))}"
             file.write_text("\n".join(way.configuration) + "\n", encoding="utf-8")
             start(
                 "proxy",
-                entry["image"],
-                tuple(entry["documented"]["command"]),
+                FACTS["_proxies"][way.proxy]["image"],
+                tuple(EXPECTATIONS["_proxies"][way.proxy]["documented"]["command"]),
                 network_mode=f"container:{app.id}",
                 volumes={
                     str(file): {"bind": "/documented-proxy", "mode": "ro"},

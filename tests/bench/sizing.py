@@ -23,6 +23,7 @@ from tests.harness.template import (
     SERVERS,
     Pair,
     has_processes,
+    unused,
 )
 
 from . import load
@@ -44,19 +45,19 @@ SECONDS = 3
 WARM_SECONDS = 5
 # WEB_CONCURRENCY and WEB_THREADS. The default comes first.
 PROCESSES_AND_THREADS = [(2, 4), (1, 4), (2, 2), (4, 1), (4, 4), (2, 8)]
-# Quarters of a CPU, so that four replicas find room on a small machine, beside who asks them.
+# Quarters of a CPU, so that a small machine has room for four replicas and the load generator.
 PARTS = [
     *({"APP_REPLICAS": count, "APP_CPUS": 0.25} for count in (1, 2, 4)),
     *({"APP_REPLICAS": 1, "APP_CPUS": cpus} for cpus in (0.5, 1.0, 2.0)),
 ]
-# So little that the application can do more.
+# Low enough to make the proxy the bottleneck.
 PROXY_CPUS = 0.1
 IDLE_CONNECTIONS = 1000
 
 
 @contextmanager
 def running(stack: Stack, **settings: float) -> Iterator[Contestant]:
-    """Run the stack with these settings in the environment; yield who responds, warm."""
+    """Run the stack with these environment variables; yield its contestant, warmed up."""
     with ExitStack() as exits:
         environment = exits.enter_context(pytest.MonkeyPatch.context())
         for name, value in settings.items():
@@ -68,7 +69,7 @@ def running(stack: Stack, **settings: float) -> Iterator[Contestant]:
 
 
 def there_and_back(settings: list[Any], rounds: int) -> Iterator[Any]:
-    """Yield all settings once in each round, in the opposite order in every other one."""
+    """Yield all settings once in each round, in reverse order in every other round."""
     for number in range(rounds):
         yield from settings if number % 2 == 0 else settings[::-1]
 
@@ -101,7 +102,7 @@ def cpu_us(samples: Iterable[Sample], service: str) -> float:
 
 
 def replicas_and_cpus(proxy: str, rounds: int, seconds: int) -> Facts:
-    """Return the rates of the default server, by replicas, CPUs, and what the proxy is given."""
+    """Return the rates of the default server, by replicas, its CPUs, and the proxy's CPUs."""
     pair = Pair(SERVERS[0], proxy)
     settings = [*PARTS, {"APP_CPUS": 1.0, "PROXY_CPUS": PROXY_CPUS}]
     found: dict[str, list[Sample]] = defaultdict(list)
@@ -122,7 +123,7 @@ def replicas_and_cpus(proxy: str, rounds: int, seconds: int) -> Facts:
 
 
 def megabytes_of_idle_connections(stack: Stack) -> float:
-    """Return by how much the proxy grows with IDLE_CONNECTIONS that were used once."""
+    """Return the MB that IDLE_CONNECTIONS, each used once, add to the proxy's memory."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stack.start()
@@ -190,7 +191,7 @@ def machine(found: Facts) -> str:
 
 
 def tables(part: str) -> str:
-    """Return a part of a page about sizing, made from the file."""
+    """Return a part of the page about scaling, generated from the file."""
     found = json.loads(FILE.read_text(encoding="utf-8"))
     parts = {
         "threads": rates_by_threads,
@@ -202,7 +203,7 @@ def tables(part: str) -> str:
 
 
 def main() -> None:
-    """Measure all of it; write the file after each part."""
+    """Measure everything; write the file after each part."""
     parser = argparse.ArgumentParser(prog="make bench-sizing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=int, default=SECONDS, help="of each figure in a round")
@@ -222,7 +223,7 @@ def main() -> None:
     with_threads = [
         server
         for server in dict.fromkeys(pair.server for pair in PAIRS)
-        if has_processes(server) and not FACTS["_servers"][server]["threads"].startswith("not used")
+        if has_processes(server) and not unused(server, "WEB_THREADS")
     ]
     for part, names, measure in (
         ("replicas_and_cpus", PROXIES, replicas_and_cpus),

@@ -3,34 +3,35 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.harness.template import FACTS, PAIRS, Pair
+from tests.harness.template import EXPECTATIONS, PAIRS, Pair
 
 Facts = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Target:
-    """A limit for a figure of each pair; a server's or proxy's own stands in its entry."""
+    """A limit for a figure of each pair; the entry of a server or proxy may set its own limit."""
 
     text: str
     figure: str
-    # None: only those whose entry has a limit have one.
+    # None: only pairs whose server's or proxy's entry sets a limit have one.
     limit: float | None
-    # Whether the figure should not be above the limit; else it should not be below.
+    # True: the figure must not be above the limit. False: it must not be below the limit.
     at_most: bool = True
     pairs: tuple[Pair, ...] = tuple(PAIRS)
-    # Limits that are a proxy's by this target, in the place of those of its entry.
+    # Limits by proxy, which take precedence over those in the entries.
     by_proxy: dict[str, float] = field(default_factory=dict)
 
     def limit_of(self, pair: Pair) -> float | None:
-        """Return the limit of a pair."""
+        """Return the limit for a pair, or None if it has none."""
         if pair.proxy in self.by_proxy:
             return self.by_proxy[pair.proxy]
-        own = FACTS["_servers"][pair.server]["targets"] | FACTS["_proxies"][pair.proxy]["targets"]
+        server, proxy = EXPECTATIONS["_servers"][pair.server], EXPECTATIONS["_proxies"][pair.proxy]
+        own = server["budgets"] | proxy["budgets"]
         return own.get(self.figure, self.limit)
 
     def missed(self, found: dict[Pair, Facts]) -> dict[Pair, float]:
-        """Return the pairs that miss the limit, with their figures; containers' are summed up."""
+        """Return the pairs that miss the limit, with their figures; containers are summed."""
         missed = {}
         for pair in self.pairs:
             limit = self.limit_of(pair)
@@ -46,16 +47,16 @@ class Target:
 
 
 def reached(figure: float, ends: list[float], limit: float, *, at_most: bool) -> bool:
-    """Say whether a figure reaches its limit. What is equal to another reaches "not less"."""
+    """Return whether a figure meets its limit; a limit of 1 is met if the interval contains 1."""
     if limit == 1 and ends[0] <= 1 <= ends[1]:
         return True
     return figure <= limit if at_most else figure >= limit
 
 
-# --- What a change of the template is measured by ---
+# --- Main targets, for changes of the template ---
 
-# What a small response cost application, proxy and engine at commit 07b3744, by what Flask alone
-# cost in the same moment: measured as a check does, with that commit's template.
+# The CPU time of a small response in application, proxy and engine at commit 07b3744, relative to
+# that of Flask alone at the same moment: measured like a check, with that commit's template.
 COST_BEFORE = {
     "gunicorn-nginx": 17.5,
     "gunicorn-apache": 26.3,
@@ -98,7 +99,7 @@ MAIN = [
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many times the rate of another somebody should answer some work."""
+    """The minimum ratio of our rate to another server's rate for one kind of work."""
 
     ours: str
     other: str
@@ -117,7 +118,7 @@ COMPARISONS = [
     Comparison(DEFAULT, "awesome-compose", "json", 1.5),
 ]
 
-# --- What else is kept an eye on ---
+# --- Other targets ---
 
 OTHERS = [
     Target("the fastest server / Flask: 0.8", "over_flask_ceiling", None, at_most=False),

@@ -26,7 +26,7 @@ UP = "docker compose up --build --wait"
 
 @pytest.fixture(scope="module")
 def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A project whose images are built."""
+    """Yield a project whose images are built."""
     project = generate(
         tmp_path_factory.mktemp("first-day"),
         project_slug=f"first-day-{os.getpid()}",
@@ -39,7 +39,7 @@ def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def failure(command: str | list[str], project: Path, **environment: str) -> str:
-    """Run a command that must fail; return all that it printed."""
+    """Run a command that must fail; return its output."""
     done = subprocess.run(
         command.split() if isinstance(command, str) else command,
         cwd=project,
@@ -54,7 +54,7 @@ def failure(command: str | list[str], project: Path, **environment: str) -> str:
 
 
 def in_container(command: str, *options: str) -> list[str]:
-    """Return a command that runs in a container with little but Python."""
+    """Return a command that runs in a minimal Python container."""
     return ["docker", "run", "--rm", *options, PYTHON_IMAGE, "sh", "-c", command]
 
 
@@ -109,7 +109,7 @@ def key_unusable(project: Path) -> str:
 
 
 def source_closed(project: Path) -> str:
-    """As a umask of 077 leaves it; and the remedy."""
+    """Make the source unreadable, as a umask of 077 does; try the README's solution too."""
     package = next((project / "src").iterdir())
     package.chmod(0o700)
     develop = UP.replace("compose", "compose -f compose.yaml -f compose.dev.yaml").split()
@@ -125,7 +125,7 @@ def source_closed(project: Path) -> str:
 
 def other_processor(project: Path) -> str:
     program = bytearray(Path("/bin/sh").read_bytes()[:64])
-    program[18:20] = b"\xfe\xff"  # the kind of machine, in a program's head: none that there is
+    program[18:20] = b"\xfe\xff"  # an invalid machine type in the ELF header
     (project / "program").write_bytes(program)
     (project / "program").chmod(0o755)
     options = ["--volume", f"{project}/program:/program:ro", "--entrypoint", "/program"]
@@ -137,7 +137,7 @@ def disk_full(project: Path) -> str:
     return failure(in_container(fill, "--tmpfs", "/small:size=64k"), project)
 
 
-# Which of several messages it is depends on Docker's release.
+# Where there are several messages, Docker's release decides which one is shown.
 SYMPTOMS = {
     engine_away: ["Cannot connect to the Docker daemon", "failed to connect to the docker API"],
     no_compose_plugin: ["unknown flag: --build", "unknown command: docker compose"],
@@ -150,7 +150,7 @@ SYMPTOMS = {
     other_processor: ["exec format error"],
     disk_full: ["No space left on device"],
 }
-# Those of the tests of the private index, below.
+# Messages of the tests of the private index, below.
 UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = "401 Error, Credentials not correct"
 
@@ -167,20 +167,20 @@ def test_the_message_is_shown(provoke: Callable[[Path], str], project: Path):
         said = provoke(project)
         assert any(message in said for message in SYMPTOMS[provoke]), said
     finally:
-        # The remedy for a lost key; where it was not lost, another one does no harm.
+        # The solution for a missing key. If the key exists, a new one does no harm.
         run_readme(project, "mkdir -p -m 700 secrets")
         run(["docker", "compose", "down", "--timeout", "1"], cwd=project)
 
 
 def test_only_a_new_key_and_a_free_port_are_needed(project: Path):
-    """What was broken above is whole again."""
+    """After the tests above, the README's commands work again."""
     run_readme(project, "docker compose up --build --wait")
     run_readme(project, "docker system df")
 
 
 @pytest.fixture(scope="module")
 def index(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
-    """A company's index with what the project needs, at an address that builds can reach."""
+    """Yield a private index with the project's packages, at an address that builds can reach."""
     wheels = tmp_path_factory.mktemp("wheels")
     options = ["--volume", f"{project}:/project:ro", "--volume", f"{wheels}:/wheels"]
     if CA_BUNDLE.is_file():
@@ -196,8 +196,8 @@ def index(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[I
 
 @pytest.fixture
 def build(project: Path, index: Index, tmp_path: Path):
-    """Return the command and the settings that build the application from the index."""
-    # What was built from another index must not do.
+    """Return a function that returns the settings for a build from the index."""
+    # Prevent that a cached build from another index is used.
     with (project / "requirements.txt").open("a", encoding="utf-8") as file:
         file.write(f"# {uuid.uuid4()}\n")
     conf = tmp_path / "pip.conf"
@@ -236,7 +236,7 @@ def test_uv_pins_from_the_index_and_does_not_name_it(project: Path, index: Index
     monkeypatch.setenv("UV_NO_CONFIG", "1")
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.url())
     monkeypatch.setenv("SSL_CERT_FILE", str(index.authority))
-    # The application's lock alone: the other packages are not in this index.
+    # Only the application's lock: the other packages are not in this index.
     (block,) = [text for text in readme_commands(project) if text.startswith("uv pip compile")]
     uv = shutil.which("uv", path=Path(sys.executable).parent)
     run([uv, *shlex.split(block.splitlines()[0])[1:], "--upgrade"], cwd=project)

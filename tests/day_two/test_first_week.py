@@ -15,7 +15,7 @@ from tests.harness.readme import run_readme
 from tests.harness.stack import run, wait_until
 from tests.harness.template import PROXIES, SERVERS, Pair, generate
 
-# Three servers that have little in common, and each proxy.
+# Three different servers, and each proxy.
 WEEKS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])]
 PACKAGE = "weekly"
 
@@ -40,14 +40,14 @@ ROUTE_TEST = """def test_visits_are_counted(client):
 
 
 def replace(file: Path, pattern: str, new: str | Callable[[re.Match], str]) -> None:
-    """Change a file of the project in one place."""
+    """Replace the only match of a pattern in a file."""
     text, count = re.subn(pattern, new, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
     assert count == 1, (file, pattern)
     file.write_text(text, encoding="utf-8")
 
 
 def pins(file: Path) -> set[str]:
-    """Return what a lock pins."""
+    """Return the pins of a lock."""
     return set(re.findall(r"^\S+==\S+", file.read_text(encoding="utf-8"), re.MULTILINE))
 
 
@@ -71,7 +71,7 @@ def add_route(project: Path) -> None:
 
 @contextmanager
 def running(project: Path) -> Iterator[None]:
-    """Leave nothing of the project's containers and images behind; say what they logged."""
+    """Print the logs at the end, and remove the project's containers and images."""
     try:
         yield
     finally:
@@ -93,7 +93,7 @@ def work_without_containers(project: Path, url: str) -> None:
         checks = run_readme(project, ".venv/bin/pre-commit install", within=machine)
         assert "mypy" in checks
         assert "Failed" not in checks
-        # git runs them by itself from now on, and refuses what they find.
+        # From now on, git runs the checks and rejects commits with findings.
         (project / "src" / PACKAGE / "wrong.py").write_text("def f(x): return x\n")
         run([*machine, "git", "add", "--all"], cwd=project)
         author = ["-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
@@ -131,7 +131,7 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
 
         assert requests.get(url(), timeout=15).status_code == 200
 
-        if pair == WEEKS[0]:  # the server makes no difference to it
+        if pair == WEEKS[0]:  # independent of the server
             with step("test, lint and commit without containers"):
                 work_without_containers(project, url())
 
@@ -149,7 +149,7 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
                 lock.name: pins(lock) - before[lock] for lock in locks if lock.parent == project
             }
             assert [name.partition("==")[0] for name in added["requirements.txt"]] == ["humanize"]
-            assert not any(before[lock] - pins(lock) for lock in locks), "other pins stay"
+            assert not any(before[lock] - pins(lock) for lock in locks), "other pins changed"
         with step("unit tests"):
             run_readme(project, "docker compose run --build --rm test")
         with step("build and start again"):
@@ -159,18 +159,18 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
 
         with step("turn HTTPS on"):
             run_readme(project, "mkdir -p secrets/tls")
-            # As on a server, so that the commands below keep to it.
+            # As on a server, so that the commands below use both files too.
             (project / ".env").write_text("COMPOSE_FILE=compose.yaml:compose.tls.yaml\n")
         led = requests.get(url(), timeout=15, allow_redirects=False)
         assert led.headers["Location"].startswith("https://")
 
         def visit(cookie: str | None = None) -> tuple[str, str]:
-            """Return what the page says, and the cookie that it sets."""
+            """Return the page's text and the cookie that it sets."""
             cookies = {"session": cookie} if cookie else None
             certificate = str(project / "secrets" / "tls" / "fullchain.pem")
 
             def ask() -> requests.Response | None:
-                # For a moment the proxy has the address of the container that was replaced.
+                # For a moment, the proxy still uses the address of the replaced container.
                 response = requests.get(
                     f"{url('https', 8443)}/visits", cookies=cookies, verify=certificate, timeout=15
                 )
@@ -185,11 +185,11 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
             run_readme(
                 project, 'python3 -c "import secrets; print(secrets.token_urlsafe(32))" | cat'
             )
-        # The user is known still, and gets a cookie that the new key signed.
+        # The session is still valid, and the new cookie is signed with the new key.
         said, signed_by_second = visit(signed_by_first)
         assert said == "2nd"
         with step("drop the former key"):
             run_readme(project, "head -n 1 secrets/secret_key")
         assert visit(signed_by_second)[0] == "3rd"
-        assert visit(signed_by_first)[0] == "1st", "nothing that the former key signed counts"
+        assert visit(signed_by_first)[0] == "1st", "the removed key's signature is still valid"
         run_readme(project, "docker compose stop")

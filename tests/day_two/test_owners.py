@@ -20,7 +20,7 @@ from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, ROOT, SERVER
 
 PAGE = ROOT / "docs" / "extending.md"
 PACKAGE = "my_flask_service"
-# One server that needs no Debian package, and the one that does.
+# One server that needs no Debian package at runtime, and the only one that does.
 (WITH_PACKAGES,) = [name for name in SERVERS if FACTS["_servers"][name]["debian_packages"]["run"]]
 PAIRS = [Pair(SERVERS[0], PROXIES[0]), Pair(WITH_PACKAGES, PROXIES[1])]
 
@@ -28,7 +28,7 @@ PYTHON_IMAGE = f"python:{PYTHON_VERSIONS[0]}-slim-trixie"
 BROKER = Path(__file__).parent / "broker"
 DEPENDENCIES = ["celery[redis]", "company-greetings", "psycopg2", "rq", "sentry-sdk[flask]"]
 
-# In the place of the front page.
+# Replaces the front page.
 VIEWS = '''"""Notes: what an application may use."""
 
 import os
@@ -112,7 +112,7 @@ def libraries() -> dict[str, str | int]:
         "file": subprocess.check_output(program, text=True).strip(),  # noqa: S603
     }
 '''
-# A task that needs no context, below the module that the page shows.
+# A task without application context, appended to the page's module.
 TASK = '''
 
 @celery.task
@@ -120,7 +120,7 @@ def note(text: str) -> None:
     """Say a text."""
     logging.getLogger(__name__).warning("%s", text)
 '''
-# In Sentry's place: it says what it is sent.
+# Replaces Sentry: it prints the requests that it gets.
 SENTRY = """
 import gzip
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -155,7 +155,7 @@ LIBRARY = {
 
 
 def merged(into: Any, more: Any) -> Any:
-    """Return compose's files as one: mappings and lists get what is added."""
+    """Return a compose file merged with another: mappings and lists are extended."""
     if isinstance(into, dict) and isinstance(more, dict):
         added = {
             name: merged(into[name], more[name]) if name in into else more[name] for name in more
@@ -165,7 +165,7 @@ def merged(into: Any, more: Any) -> Any:
 
 
 def add_to_compose(project: Path, heading: str) -> None:
-    """Add what the page shows under a heading to compose.yaml."""
+    """Add the page's blocks under a heading to compose.yaml."""
     file = project / "compose.yaml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     for block in blocks(PAGE, "yaml", heading):
@@ -174,7 +174,7 @@ def add_to_compose(project: Path, heading: str) -> None:
 
 
 def change(file: Path, old: str, new: str) -> None:
-    """Change a file of the project in one place."""
+    """Replace a text that occurs once in a file."""
     text = file.read_text(encoding="utf-8")
     assert text.count(old) == 1, (file, old)
     file.write_text(text.replace(old, new), encoding="utf-8")
@@ -187,7 +187,7 @@ def add_debian_packages(project: Path) -> None:
 
 
 def add_private_package(project: Path, repository: Path) -> None:
-    """Build a wheel from a git repository, which stands for the private one."""
+    """Build a wheel from a local git repository, which replaces the private one."""
     for name, text in LIBRARY.items():
         (repository / name).write_text(textwrap.dedent(text), encoding="utf-8")
     git = ["git", "-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
@@ -237,7 +237,7 @@ def add_workers(project: Path) -> None:
 
 
 def add_sentry(project: Path) -> None:
-    """Begin create_app() as the page says, and run something in Sentry's place."""
+    """Begin create_app() as the page shows, and run a replacement of Sentry."""
     (line,) = blocks(PAGE, "python", "Sentry")
     init = project / "src" / PACKAGE / "__init__.py"
     change(init, "from flask import Flask\n", "import sentry_sdk\nfrom flask import Flask\n")
@@ -255,7 +255,7 @@ def add_sentry(project: Path) -> None:
 
 
 def add_views(project: Path) -> None:
-    """Put views of the owner's own in the place of the front page, and pin what they need."""
+    """Replace the front page by other views, and pin their dependencies."""
     package = project / "src" / PACKAGE
     (package / "notes.py").write_text(VIEWS, encoding="utf-8")
     (project / "tests" / "unit" / "test_pages.py").unlink()
@@ -278,9 +278,9 @@ def add_views(project: Path) -> None:
 def stack(
     engine: None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """A project to which its owner has added one of each kind."""
+    """Yield a running project with all additions of the page."""
     pair = request.param
-    # Below the folder that a container of the project's own machine has mounted.
+    # In the project's folder, which is mounted in the container of the developer's machine.
     folder = tmp_path_factory.mktemp("owned")
     project = generate(
         folder,
@@ -301,13 +301,13 @@ def stack(
     (project / "secrets" / "api_token").write_text("!", encoding="utf-8")
     (project / "secrets" / "api_token").chmod(0o644)
     (project / ".env").write_text("GREETING=Hello\n", encoding="utf-8")
-    # The name is the one that compose.yaml gives, so that commands as they are typed find it.
+    # The project name of compose.yaml, so that the page's commands work unchanged.
     with run_stack(pair, project, project.name) as stack:
         yield stack
 
 
 def get(stack: Stack, path: str) -> requests.Response:
-    """Send a request until the proxy has found the container that replaced another."""
+    """Send a request until the proxy has found the new container's address."""
     return wait_until(lambda: (r := stack.get(path)).status_code != 502 and [r], timeout=10)[0]
 
 
@@ -330,7 +330,7 @@ def files_last(stack: Stack) -> None:
 
 
 def commands_run(stack: Stack) -> None:
-    """Beside the application, and in a container of their own."""
+    """Check that commands run in the application's container and in a separate one."""
     assert run_readme(stack.folder, "docker compose exec app flask routes").count("/notes") == 4
     beside = run_page(PAGE, "docker compose exec app flask routes", stack.folder)
     apart = run_page(PAGE, "docker compose run --rm app flask routes", stack.folder)
@@ -343,7 +343,7 @@ def commands_run(stack: Stack) -> None:
 
 
 def workers_work(stack: Stack) -> None:
-    """They are healthy while they work, log JSON lines, and stop with 0."""
+    """Check that workers are healthy, log JSON lines, and exit with status 0."""
     text = uuid4().hex
     assert get(stack, "/notes").ok
     assert stack.request("POST", "/jobs", data=text).ok
@@ -360,7 +360,7 @@ def workers_work(stack: Stack) -> None:
 
 
 def errors_are_reported(stack: Stack) -> None:
-    """To what runs in Sentry's place."""
+    """Check that the replacement of Sentry gets the error."""
     assert get(stack, "/broken").status_code == 500
     stack.wait_for_log("sentry", "reported to Sentry")
 
@@ -389,7 +389,7 @@ def test_worker_without_its_broker_is_unhealthy(stack: Stack):
         assert worker.exec_run(check).exit_code != 0
     finally:
         stack.compose("start broker")
-    # By now, the engine may have seen it fail, which ends "up --wait" at once.
+    # Do not use "up --wait": it fails at once if the engine has marked the worker unhealthy.
     wait_until(
         lambda: stack.container("worker").attrs["State"]["Health"]["Status"] == "healthy",
         timeout=60,
@@ -397,12 +397,12 @@ def test_worker_without_its_broker_is_unhealthy(stack: Stack):
 
 
 def test_unit_tests(stack: Stack):
-    """They need no front page, and have the packages that the image has."""
+    """The unit tests pass without the front page, with the image's packages installed."""
     stack.compose("run --build --rm test python -m pytest")
 
 
 def test_in_the_minimal_image(stack: Stack, monkeypatch: pytest.MonkeyPatch):
-    """All of it, where the server can have that image."""
+    """All additions work in the minimal image, if the server supports it."""
     if FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
         return
     monkeypatch.setenv("APP_BASE", "minimal")

@@ -55,7 +55,7 @@ def form() -> str:
 
 @pytest.fixture(scope="module")
 def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A project with views that make trouble, and with tight settings."""
+    """Yield a running project with faulty views and low limits."""
     pair = PAIRS[0]
     slug = f"troubled-{os.getpid()}"
     project = generate(
@@ -68,14 +68,14 @@ def stack(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
     with (project / "src" / PACKAGE / "pages.py").open("a", encoding="utf-8") as pages:
         pages.write(VIEWS)
     (project / ".env").write_text("".join(f"{k}={v}\n" for k, v in SETTINGS.items()), "utf-8")
-    # The name is the one that compose.yaml gives, so that the page's commands find it.
+    # The project name of compose.yaml, so that the page's commands work unchanged.
     with run_stack(pair, project, slug) as stack:
         stack.session.headers["Host"] = HOST
         yield stack
 
 
 def assert_told(stack: Stack, heading: str) -> None:
-    """See each line that the page quotes under a heading in what the containers logged."""
+    """Check that the containers logged each line that the page quotes under a heading."""
     (quoted,) = blocks(PAGE, "text", heading)
     for line in quoted.splitlines():
 
@@ -98,7 +98,7 @@ def test_too_large(stack: Stack):
 
 
 def test_upload_that_does_not_fit_into_tmp(stack: Stack):
-    # The proxy has some small files of its own there.
+    # The proxy's /tmp also contains some small files.
     assert stack.request("POST", "/form", data=bytes(4_194_304)).status_code == 500
     assert_told(stack, "500 on uploads")
 
@@ -125,7 +125,7 @@ def test_worker_without_a_heartbeat(stack: Stack):
 
 
 def test_application_unavailable(stack: Stack):
-    """And back, by the page's command; those that look around are run meanwhile."""
+    """The page's commands show the stopped application and start it again."""
     stack.compose("stop app")
     assert stack.get("/").status_code == 502
     assert_told(stack, "502 Bad Gateway")
@@ -138,7 +138,7 @@ def test_application_unavailable(stack: Stack):
 
 
 def test_troubleshooting_of_the_health_check(stack: Stack):
-    """Where /health/live fails; the engine calls it unhealthy only after minutes."""
+    """The page's command shows a failed check, minutes before the engine reports "unhealthy"."""
     with (stack.folder / "src" / PACKAGE / "health.py").open("a", encoding="utf-8") as file:
         file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")
     stack.compose("up --build --detach app")
@@ -150,7 +150,7 @@ def test_troubleshooting_of_the_health_check(stack: Stack):
 
 
 def test_no_health_endpoint(stack: Stack):
-    """Where another application took the generated one's place: seen within seconds."""
+    """An application without health endpoints is detected within seconds."""
     package = stack.folder / "src" / PACKAGE
     (package / "wsgi.py").write_text("import flask\n\napp = flask.Flask(__name__)\n", "utf-8")
     stack.compose("build app")

@@ -17,7 +17,7 @@ from tests.harness.template import FACTS, FOLDER, OPTIONS, PYTHON_VERSIONS, SERV
 from tests.harness.workflow import NotUnderstood, Runner, StandIn, Values, resolve
 from tests.harness.workflow import jobs as workflow_jobs
 
-# Others use this engine too: names that are theirs alone, where a runner of GitHub's has its own.
+# The engine may be shared, unlike that of a GitHub runner, so the names must be unique.
 NAME = f"workflow-{os.getpid()}"
 GITHUB = {
     "github.ref": "refs/tags/v1.2.3",
@@ -28,10 +28,10 @@ GITHUB = {
     "github.token": "none",
 }
 
-# Out, and not offered yet.
+# Not offered by the template yet.
 NEXT_PYTHON = "3.15"
 
-# Actions whose work is not done here, and why.
+# Actions without a replacement, with the reason.
 NOT_RUN = {
     "anchore/scan-action": "it fetches what is known of vulnerabilities from its maker",
     "docker/setup-qemu-action": "there are base images for this machine's processor alone",
@@ -41,8 +41,8 @@ NOT_RUN = {
 }
 
 
-# There is no registry, and the engine's own builder writes no OCI archives: an archive is what
-# "docker save" writes. Each name that is pushed is written down, with the image's digest.
+# There is no registry, and the engine's builder writes no OCI archives: "docker save" writes them
+# instead. The script records each pushed name with the image's digest.
 SKOPEO = """#!/usr/bin/env bash
 set -eu
 here=$(dirname "$0")
@@ -62,9 +62,9 @@ esac
 
 
 class Machine:
-    """Runs a job in a new folder, and does the work of the other actions.
+    """Runs a job in a new folder, with replacements of the actions that it uses.
 
-    ``artifacts`` is where jobs leave files for each other.
+    ``artifacts`` is the folder for the artifacts of all jobs.
     """
 
     def __init__(self, repository: Path, folder: Path, artifacts: Path, cleanup: ExitStack) -> None:
@@ -98,33 +98,33 @@ class Machine:
         )
 
     def check_out(self, values: Values) -> Values:
-        """Take what is committed, which the signing key is not; in an empty folder each time."""
+        """Clone the repository, without the uncommitted signing key, into an empty folder."""
         folder = self.runner.folder
         shutil.rmtree(folder)
         run(["git", "clone", "--quiet", self.repository, folder], cwd=self.repository)
         return {}
 
     def set_python_up(self, values: Values) -> Values:
-        """Run what follows on a machine with the Python that the project names."""
+        """Run later steps on a machine with the project's Python version."""
         assert values == {"python-version-file": ".python-version"}
         self.runner.within = self.cleanup.enter_context(developer(self.runner.folder))
         return {}
 
     def find_image(self, values: Values) -> Values:
-        """See that there is what would be listed: what lists it is fetched from its maker."""
+        """Check only that the image exists: the SBOM tool would have to be downloaded."""
         run(["docker", "image", "inspect", values["image"]], cwd=self.repository)
         return {}
 
     def name_image(self, values: Values) -> Values:
-        """Name a release's image after the tag."""
+        """Return a release's image name, derived from the tag."""
         assert values["tags"] == "type=match,pattern=v(.*),group=1"
         version = GITHUB["github.ref"].removeprefix("refs/tags/v")
         return {"tags": f"{values['images'].lower()}:{version}", "labels": f"version={version}"}
 
     def build(self, values: Values) -> Values:
-        """Build an image for this machine's processor, into an archive.
+        """Build an image for this machine's architecture, and save it as an archive.
 
-        From the base images that the engine has: there may be no registry.
+        It uses the engine's local base images: a registry may be unavailable.
         """
         assert values["pull"] is True
         kind, file = values["outputs"].split(",dest=")
@@ -140,17 +140,17 @@ class Machine:
         return {}
 
     def upload(self, values: Values) -> Values:
-        """Keep a file for other jobs."""
+        """Store a file for other jobs."""
         place = self.artifacts / values["name"]
         place.mkdir(exist_ok=True)
         shutil.copy(values["path"], place)
         return {}
 
     def download(self, values: Values) -> Values:
-        """Take what other jobs have kept: one artifact, or the files of several."""
+        """Copy the artifacts of other jobs: a single one, or the merged files of several."""
         assert values.get("merge-multiple", False) is ("pattern" in values)
         found = list(self.artifacts.glob(values.get("pattern", values.get("name"))))
-        assert found, "the job that uploads it is one that this job needs"
+        assert found, "no artifact: the job that uploads it must run before this job"
         for artifact in found:
             shutil.copytree(artifact, values["path"], dirs_exist_ok=True)
         return {}
@@ -158,7 +158,7 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def repository(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A new project, committed."""
+    """Return a new project, committed."""
     project = generate(tmp_path_factory.mktemp("workflow"), project_slug="workflow")
     author = ["-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
     run(["git", "init", "--quiet"], cwd=project)
@@ -169,9 +169,9 @@ def repository(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def no_images_left(repository: Path) -> Iterator[None]:
-    """Remove what jobs built, at the end."""
+    """Remove the images of the jobs at the end."""
     yield
-    # By their names: an image may have another of somebody else's.
+    # Remove names, not image ids: an image may also have a name that belongs to others.
     list_them = ["docker", "image", "ls", "--format={{.Repository}}:{{.Tag}}"]
     if names := run([*list_them, f"--filter=reference={NAME}-*"], cwd=repository).split():
         run(["docker", "image", "rm", *names], cwd=repository)
@@ -179,19 +179,19 @@ def no_images_left(repository: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def jobs(repository: Path) -> Values:
-    """What the project's workflow does."""
+    """Return the jobs of the project's workflow."""
     return workflow_jobs(repository / ".github" / "workflows" / "ci.yml")
 
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What jobs leave for each other."""
+    """Return the folder for artifacts."""
     return tmp_path_factory.mktemp("artifacts")
 
 
 @pytest.fixture
 def machine(repository: Path, tmp_path: Path, artifacts: Path) -> Iterator[Machine]:
-    """A machine for one job."""
+    """Yield a machine for one job."""
     with ExitStack() as cleanup:
         yield Machine(repository, tmp_path / NAME, artifacts, cleanup)
 
@@ -200,12 +200,12 @@ def machine(repository: Path, tmp_path: Path, artifacts: Path) -> Iterator[Machi
 def built(
     repository: Path, jobs: Values, artifacts: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The images, as the job that builds them leaves them."""
+    """Run the job that builds the images."""
     with ExitStack() as cleanup:
         folder = tmp_path_factory.mktemp("images") / NAME
         machine = Machine(repository, folder, artifacts, cleanup)
         printed = machine.runner.run_job(jobs["images"])
-        assert printed == "", "no commands, only actions"
+        assert printed == "", "the job must have only actions, no commands"
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def paired(
     artifacts: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Runner]:
-    """The machine of the job that runs the pair, after the job: GitHub's would be removed then."""
+    """Yield the machine of the job that runs the pair, after the job."""
     with ExitStack() as cleanup:
         machine = Machine(repository, tmp_path_factory.mktemp("pair") / NAME, artifacts, cleanup)
         down = ["docker", "compose", "--project-name", NAME, "down", "--volumes"]
@@ -251,7 +251,7 @@ def test_requests_go_through_the_proxy(paired: Runner):
     ],
 )
 def test_a_mistake_is_detected(jobs: Values, paired: Runner, right: str, wrong: str):
-    """And the step that is there for the case runs."""
+    """The job fails, and its step for failures runs."""
     job = jobs["pair"]
     (step,) = [step for step in job["steps"] if right in step.get("run", "")]
     broken = step | {"run": step["run"].replace(right, wrong)}
@@ -282,16 +282,16 @@ def test_only_a_release_is_the_latest(jobs: Values, version: str, latest: str):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path):
-    """But for what a server's build packages are there to compile.
+    """Each pin has a wheel for ARM, except a server that is compiled in the image.
 
-    The images are not built for it here: there are base images for this machine's processor alone.
+    The test does not build ARM images: base images exist only for this machine's architecture.
     """
     (build,) = [
         step["with"] for step in jobs["images"]["steps"] if "target" in step.get("with", {})
     ]
     assert build["platforms"] == "linux/amd64,linux/arm64"
     project = generate(tmp_path, wsgi_server=server, **OPTIONS)
-    # The other locks are the same with each server.
+    # The other locks are the same for each server.
     shared = ["requirements.txt", "requirements-dev.txt"] if server == SERVERS[0] else []
     found: dict[str, str] = {}
     for name in [*shared, "server/requirements.txt"]:
@@ -304,7 +304,7 @@ def test_every_pin_has_a_wheel_for_arm(jobs: Values, server: str, tmp_path: Path
     uv = Path(sys.executable).parent / "uv"
     for version in PYTHON_VERSIONS:
         command = [uv, "pip", "install", "--quiet", "--target", tmp_path / version]
-        command += ["--link-mode", "symlink"]  # to what uv keeps: nothing is copied
+        command += ["--link-mode", "symlink"]  # to uv's cache, without copies
         command += ["--python-platform", "aarch64-manylinux_2_40", "--python-version", version]
         command += ["--only-binary", ":all:", "--require-hashes", "--no-deps"]
         run([*command, "--requirement", lock], cwd=tmp_path)
@@ -316,7 +316,7 @@ def test_the_next_python_is_offered_once_every_server_installs_on_it(tmp_path: P
     variants = FOLDER / "variants" / "wsgi_server"
     waiting = []
     for server, facts in FACTS["_servers"].items():
-        if facts["debian_packages"]["build"]:  # compiled with each image
+        if facts["debian_packages"]["build"]:  # compiled in the image
             continue
         command = [uv, "pip", "install", "--quiet", "--target", tmp_path / server]
         command += ["--link-mode", "symlink", "--python-version", NEXT_PYTHON]
@@ -327,7 +327,7 @@ def test_the_next_python_is_offered_once_every_server_installs_on_it(tmp_path: P
         except AssertionError as error:
             assert "no usable wheels" in str(error)
             waiting.append(facts["title"])
-    assert waiting, f"offer Python {NEXT_PYTHON}"
+    assert waiting, f"all servers support Python {NEXT_PYTHON}: offer it"
     newest = FACTS["__prompts__"]["python_version"][PYTHON_VERSIONS[0]]
     verb = "does" if len(waiting) == 1 else "do"
     assert newest.endswith(f"; {' and '.join(waiting)} {verb} not support {NEXT_PYTHON} yet")

@@ -18,7 +18,7 @@ from .search import Search
 
 
 def run_corpus(fleet: Fleet) -> int:
-    """Send the corpus; print what is unexplained, and return how many causes that has."""
+    """Send the corpus; print the unexplained differences, and return the number of causes."""
     cases = corpus()
     began = time.monotonic()
     found = fleet.run_all(cases)
@@ -36,7 +36,7 @@ def run_corpus(fleet: Fleet) -> int:
 
 
 def run_search(fleet: Fleet, seconds: int, seed: int) -> int:
-    """Search; print what was found, and return how many that is."""
+    """Search; print the differences found, and return their number."""
     print(f"seed {seed}", file=sys.stderr)
     search = Search(fleet, accepted(), time.monotonic() + seconds)
     search.run(Random(seed))  # noqa: S311 (it chooses requests, no secrets)
@@ -46,7 +46,7 @@ def run_search(fleet: Fleet, seconds: int, seed: int) -> int:
 
 
 def main() -> int:
-    """Read the command line, start the pairs, and compare them."""
+    """Parse the command line, start the pairs, and compare them."""
     parser = argparse.ArgumentParser(prog="python -m tests.differential", description=__doc__)
     parser.add_argument("--seconds", type=int, default=600, help="how long to search")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9, help="of the search")
@@ -56,7 +56,7 @@ def main() -> int:
     )
     chosen = parser.parse_args()
     pairs = [pair for pair in PAIRS if not chosen.pair or str(pair) in chosen.pair]
-    # Ended by a signal, as a workflow's time limit does it, it removes the stacks too.
+    # Also remove the stacks after SIGTERM, which for example a workflow's time limit sends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     prepare_engine(PYTHON_VERSIONS, PROXIES)
     began = time.monotonic()

@@ -1,6 +1,6 @@
 r"""A request, or a few on one connection, as bytes; and the text files that keep them.
 
-A file of ``corpus/`` looks like the request files that editors know (``.http``)::
+A file in ``corpus/`` is similar to the ``.http`` request files that editors support::
 
     ### name-of-the-case
     # Why it is here.
@@ -8,14 +8,14 @@ A file of ``corpus/`` looks like the request files that editors know (``.http``)
     Host: localhost
     X-A: b\rX-C: d
 
-Each line's end is CRLF on the wire. A case without an empty line is a request without a body; what
-follows after an empty line is sent as it is, without the last line's end. ``\r``, ``\n``, ``\t``,
-``\\`` and ``\x00`` are what they are in Python, and ``{a*9000}`` is 9,000 times an "a".
+Each line ends with CRLF on the wire. A case without an empty line is a request without a body; the
+text after an empty line is sent as the body, without the last line's end. ``\r``, ``\n``, ``\t``,
+``\\`` and ``\x00`` have the same meaning as in Python, and ``{a*9000}`` is "a" 9,000 times.
 
-In brackets behind the name: ``raw``: lines are joined without CRLF, and nothing is added;
-``half-close``: the client ends its side of the connection once it has sent all, as the request is
-not whole and would be waited for; ``HEAD`` or other methods, separated by commas: those of the
-requests, where the first line does not say it.
+Flags in brackets after the name: ``raw``: lines are joined without CRLF, and nothing is added;
+``half-close``: the client closes its sending side after the data, because the request is incomplete
+and the server would wait for the rest; ``HEAD`` or other methods, separated by commas: the methods
+of the requests, if the first line does not contain them.
 """
 
 import re
@@ -25,34 +25,34 @@ from pathlib import Path
 
 CORPUS = Path(__file__).parent / "corpus"
 ESCAPES = {"r": "\r", "n": "\n", "t": "\t", "\\": "\\", "{": "{"}
-# Follows on the same connection and ends it: its response shows where the proxy reads on.
+# Sent after the case on the same connection: its response shows where the proxy continues to read.
 CANARY = b"GET /canary HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is sent on one connection."""
+    """The data that is sent on one connection."""
 
     name: str
     data: bytes
-    # A response to HEAD has no body, so methods matter to who reads the responses.
+    # Needed to parse the responses: a response to HEAD has no body.
     methods: tuple[str, ...] = ()
     half_close: bool = False
-    # What is unusual about the request; the generator tells it, see grammar.py.
+    # The unusual features of the request, from the generator in grammar.py.
     labels: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         return self.name
 
     def method(self, number: int) -> str:
-        """Return the method of a request by its place on the connection."""
+        """Return the method of a request by its index on the connection."""
         if number < len(self.methods):
             return self.methods[number]
         first = self.data.lstrip(b"\r\n").split(b" ")[0].decode("latin-1")
         return first if number == 0 and not self.methods else "GET"
 
     def text(self) -> str:
-        """Return the case as it stands in a corpus file."""
+        """Return the case in the format of a corpus file."""
         flags = [",".join(self.methods)] if self.methods else []
         flags += ["half-close"] if self.half_close else []
         head, end, body = self.data.partition(b"\r\n\r\n")
@@ -72,19 +72,19 @@ class Case:
 
 
 def shown(data: bytes) -> str:
-    """Return bytes as they stand in a corpus file."""
+    """Return bytes in the format of a corpus file."""
     text = data.decode("latin-1")
     text = re.sub(r"[\\{]", lambda found: "\\" + found[0], text)
     text = text.replace("\r", r"\r").replace("\n", r"\n").replace("\t", r"\t")
     text = re.sub(r"[^ -~]", lambda found: f"\\x{ord(found[0]):02x}", text)
     text = re.sub(r"([^\\{}])\1{29,}", lambda found: f"{{{found[1]}*{len(found[0])}}}", text)
-    # A blank at a line's end, and what would begin another case or a remark, are easily lost.
+    # Escape a trailing space, which editors remove, and a leading "#": a new case or a comment.
     text = re.sub(r" $", r"\\x20", text)
     return re.sub(r"^#", r"\\x23", text)
 
 
 def sent(text: str) -> bytes:
-    """Return the bytes that a corpus file's text stands for."""
+    """Return the bytes for a text in the format of a corpus file."""
 
     def one(found: re.Match) -> str:
         if found["times"]:
@@ -96,7 +96,7 @@ def sent(text: str) -> bytes:
 
 
 def parse(text: str, group: str) -> Iterator[Case]:
-    """Yield the cases of one file, named after it."""
+    """Yield the cases of one file; the file's name is the prefix of their names."""
     for block in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         title, _, rest = block.partition("\n")
         name, flags = re.fullmatch(r"(\S+)(?: \[(.*)\])?", title.strip()).groups()  # type: ignore[union-attr]

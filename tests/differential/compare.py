@@ -16,9 +16,9 @@ from .wire import CLOSED
 
 ACCEPTED = Path(__file__).parent / "accepted.toml"
 MISSING = "(missing)"
-# The part of an outcome that is a response, not what else was seen.
+# Matches the parts of an outcome that are responses.
 RESPONSE = re.compile(r"\d{3} ")
-# Their values are causes of their own; of other aspects, any value will do.
+# Aspects whose values are part of the cause; for other aspects the values are ignored.
 DECISIVE = ("outcome", "connection")
 NAMES = [str(pair) for pair in PAIRS]
 
@@ -34,12 +34,12 @@ class Difference:
 
     @property
     def cause(self) -> tuple[str, ...]:
-        """What groups differences: the aspect, and who agrees with whom; of outcomes, on what."""
+        """The key to group differences: aspect, shape, and for DECISIVE aspects the values."""
         values = [value for value, _ in self.sides] if self.aspect in DECISIVE else []
         return (self.aspect, self.shape, *values)
 
     def unlike_pairs(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yield every two pairs that differ, each with its value."""
+        """Yield all combinations of two pairs that differ, each with its value."""
         for (value, pairs), (other_value, others) in combinations(self.sides, 2):
             for one in pairs:
                 for other in others:
@@ -47,7 +47,7 @@ class Difference:
 
     @property
     def shape(self) -> str:
-        """Who agrees with whom."""
+        """The groups of pairs that agree."""
         return shape([pairs for _, pairs in self.sides])
 
     def __str__(self) -> str:
@@ -65,31 +65,31 @@ class Accepted:
     pairs: tuple[str, ...]
     reason: str
     source: str
-    # A regular expression over the bytes sent; by default any request.
+    # A regular expression that the sent bytes must contain; by default any request.
     request: str = ""
     # A regular expression that each of the differing values must match as a whole.
     values: str = ""
     # A regular expression that the values of these pairs must match as a whole.
     theirs: str = ""
-    # Whether it depends on time, so that the corpus need not show it.
+    # Whether it depends on timing, so that it may not occur in every run of the corpus.
     sometimes: bool = False
 
     def __str__(self) -> str:
         return " ".join([self.aspect, *self.pairs, self.request, self.values, self.theirs]).strip()
 
     def concerns(self, difference: Difference) -> bool:
-        """Say whether this is about the difference's aspect and request."""
+        """Return whether this entry applies to the difference's aspect and request."""
         if not fnmatch.fnmatchcase(difference.aspect, self.aspect):
             return False
         request = difference.case.data.decode("latin-1")
         return bool(re.search(self.request, request, re.MULTILINE))
 
     def matches(self, pair: str) -> bool:
-        """Say whether a pair is one of those that may differ."""
+        """Return whether a pair is one of the pairs that may differ."""
         return any(fnmatch.fnmatchcase(pair, pattern) for pattern in self.pairs)
 
     def allows(self, one: str, value: str, other: str, other_value: str) -> bool:
-        """Say whether one of two pairs may differ from the other, with these values."""
+        """Return whether two pairs may differ from each other with these values."""
         if self.matches(one) == self.matches(other):
             return False
         value, other_value = unlike(value, other_value)
@@ -104,7 +104,7 @@ class Accepted:
         )
 
     def occurs_in(self, difference: Difference) -> bool:
-        """Say whether its pairs do differ from the others here."""
+        """Return whether the entry's pairs differ from other pairs here."""
         return self.concerns(difference) and any(
             self.allows(one, value, other, other_value)
             for one, value, other, other_value in difference.unlike_pairs()
@@ -112,7 +112,7 @@ class Accepted:
 
 
 def accepted() -> list[Accepted]:
-    """Return all entries."""
+    """Return all entries of accepted.toml."""
     data = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))
     return [
         Accepted(**{**entry, "pairs": tuple(entry["pairs"])}) for entry in data.get("accepted", [])
@@ -122,11 +122,11 @@ def accepted() -> list[Accepted]:
 def compare(
     case: Case, observations: Mapping[str, Observation], *, with_log: bool = True
 ) -> list[Difference]:
-    """Return where pairs differ: first in the outcome, then among those with the same outcome."""
+    """Return the differences: first in the outcome, then among pairs with the same outcome."""
     outcomes = group({pair: each.outcome for pair, each in observations.items()})
     found = []
     if len(outcomes) > 1:
-        # Of several requests, those behind a closed connection are no matter of their own.
+        # After a closed connection, further requests do not count as a separate difference.
         aspect = "connection" if is_cut_short(observations.values()) else "outcome"
         found.append(Difference(case, aspect, outcomes))
     aspects = {pair: observations[pair].aspects(with_log=with_log) for pair in observations}
@@ -139,7 +139,7 @@ def compare(
 
 
 def is_cut_short(observations: Iterable[Observation]) -> bool:
-    """Say whether all got the same responses, but for closed connections, which had fewer."""
+    """Return whether all responses are the same, except that closed connections had fewer."""
     longest = max((each.outcomes for each in observations), key=len)
     return all(
         each.outcomes == longest
@@ -162,10 +162,10 @@ def group(values: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def unexplained(differences: Iterable[Difference], entries: list[Accepted]) -> list[Difference]:
-    """Return the differences that the accepted ones do not explain.
+    """Return the differences that the accepted entries do not explain.
 
-    Each two pairs that differ need an entry about one of them alone: an entry does not hide that
-    its own pairs differ among themselves.
+    Each two pairs that differ need an entry that matches only one of them: an entry does not hide
+    differences among its own pairs.
     """
     found = []
     for difference in differences:
@@ -178,14 +178,14 @@ def unexplained(differences: Iterable[Difference], entries: list[Accepted]) -> l
 
 
 def unlike(one: str, other: str) -> tuple[str, str]:
-    """Return the parts of two values that an entry is about.
+    """Return the parts of two values that differ.
 
-    Of several requests on one connection, some are alike; and where one connection was closed, the
-    other one's further responses are no matter of their own.
+    Equal parts, for other requests on the same connection, are removed. If one connection was
+    closed early, further responses on the other one are removed too.
     """
     numbered = re.match(r"1: ", one) or re.match(r"1: ", other)
     parts, others = (re.split(r"\n(?=\d+: )" if numbered else ", ", each) for each in (one, other))
-    # Whether 100 came first is a difference of its own.
+    # A preceding 100 response is a separate difference.
     final = [[part for part in each if part != "100 proxy"] for each in (parts, others)]
     if final[0] != final[1]:
         parts, others = final
@@ -201,9 +201,10 @@ def unlike(one: str, other: str) -> tuple[str, str]:
 
 
 def shape(sides: Sequence[Sequence[str]]) -> str:
-    """Describe who agrees with whom, alike for all pairs and for a part of them.
+    """Describe the groups of pairs that agree; the text is the same for all pairs and for a subset.
 
-    Where the proxy alone or the server alone decides, it is which of them do not follow the most.
+    If only the proxy or only the server decides, only that is named: "proxy", or the servers that
+    differ from the majority.
     """
     of = {str(pair): pair for pair in PAIRS}
     for kind in ("proxy", "server"):
@@ -214,7 +215,7 @@ def shape(sides: Sequence[Sequence[str]]) -> str:
 
 
 def short(pairs: Iterable[str]) -> str:
-    """Name pairs in few words: "*-nginx" for all with nginx, "uwsgi-*" for both of a server's."""
+    """Return a short name: "*-nginx" for all pairs with nginx, "uwsgi-*" for both of uWSGI."""
     left, words = set(pairs), []
     if left == set(NAMES):
         return "all"
@@ -233,13 +234,13 @@ def short(pairs: Iterable[str]) -> str:
 
 
 def clipped(value: str, length: int = 300) -> str:
-    """Return a value in one line of bearable length."""
+    """Return a value as one line of limited length."""
     text = value.encode("unicode_escape").decode("ascii")
     return text if len(text) <= length else f"{text[:length]}… ({len(text)} characters)"
 
 
 def report(differences: Iterable[Difference]) -> str:
-    """Group differences by cause; show of each the shortest case, and name a few others."""
+    """Return a report by cause, each with its shortest case and the names of some others."""
     causes: dict[object, list[Difference]] = {}
     for difference in differences:
         causes.setdefault(difference.cause, []).append(difference)
@@ -253,5 +254,5 @@ def report(differences: Iterable[Difference]) -> str:
 
 
 def indented(text: str) -> str:
-    """Return a case's text, set off from what stands around it."""
+    """Return a case's text, indented, with long lines cut."""
     return "\n".join(f"    {line[:300]}" for line in text.splitlines())

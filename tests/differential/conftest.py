@@ -13,10 +13,10 @@ from .fleet import Fleet, run_fleet
 
 
 def chosen(config: pytest.Config) -> tuple[list[Pair], tuple[str, int] | None]:
-    """Return the pairs to compare, and the one that is broken.
+    """Return the pairs to compare, and the pair with the mutation.
 
-    With --pair they are that pair, and those that share its server or its default proxy: what a
-    mutation changes in one of them shows against the others.
+    With --mutation the pairs are the mutated one and some with the same server or the same proxy,
+    so that the mutation shows as a difference. With --pair alone they are the named pairs.
     """
     names = config.getoption("pair")
     if not names:
@@ -43,13 +43,13 @@ def fleet(
 
 @pytest.fixture(scope="session")
 def differences(fleet: Fleet) -> dict[str, list[Difference]]:
-    """All differences that the corpus shows, by the name of the case."""
+    """The differences in the corpus, by the name of the case."""
     cases, entries = corpus(), accepted()
     found = {}
     for case, observations in zip(cases, fleet.run_all(cases), strict=True):
         found[case.name] = compare(case, observations)
         if unexplained(found[case.name], entries):
-            # Once more, by itself: a busy machine must not look like a difference.
+            # Send it again alone: load on the machine must not cause a difference.
             again = {each.cause for each in compare(case, fleet.run(case, with_log=True))}
             found[case.name] = [each for each in found[case.name] if each.cause in again]
     return found

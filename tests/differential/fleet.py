@@ -23,9 +23,9 @@ from .observe import Observation, parse_log
 from .wire import converse
 
 APPLICATION = Path(__file__).parent / "app"
-# Small, so that cases around the limit of a body are cheap. Short: some cases wait for it.
+# A small body limit keeps cases near the limit cheap; some cases wait for the timeout.
 SETTINGS = {"MAX_CONTENT_LENGTH": "65536", "REQUEST_TIMEOUT": "5"}
-# Two cores start no more at a time any faster.
+# Starting more pairs in parallel is not faster on two cores.
 AT_A_TIME = 2
 
 Started = TypeVar("Started")
@@ -33,12 +33,12 @@ Started = TypeVar("Started")
 
 @dataclass
 class Member:
-    """One pair, and what its application and its proxy wrote."""
+    """One pair, with the records of its application and the log of its proxy."""
 
     stack: Stack
     client: str = ""
     port: int = 0
-    # Where the part of the record begins that was not read yet.
+    # The offset of the unread part of the record.
     place: int = 0
     log: dict[str, dict[str, Any]] = field(default_factory=dict)
     arrived: threading.Condition = field(default_factory=threading.Condition)
@@ -56,7 +56,7 @@ class Member:
         return str(self.stack.pair)
 
     def follow_log(self) -> None:
-        """Keep the lines of the proxy's log by their request's id, until its container is gone."""
+        """Store the proxy's log entries by request ID, until its container is removed."""
         client = docker.from_env(timeout=None)
         try:
             (found,) = client.containers.list(filters={"label": self.stack.labels("proxy")})
@@ -73,14 +73,14 @@ class Member:
             client.close()
 
     def run(self, case: Case) -> Observation:
-        """Send a case; return what came of it, but for the log, which comes later."""
+        """Send a case; return its observation, without the log, which arrives later."""
         conversation = converse(self.port, case)
         return Observation(conversation, self.read_record(), client=self.client)
 
     def read_record(self) -> list[dict[str, str]]:
-        """Return what the application recorded since this was last called.
+        """Return the application's records since the last call.
 
-        A record is written before the response, so nothing is to be waited for.
+        A record is written before the response is sent, so there is no need to wait.
         """
         file = self.stack.folder / "seen" / "requests.jsonl"
         if not file.exists():
@@ -93,9 +93,9 @@ class Member:
         return [json.loads(line) for line in whole.splitlines()]
 
     def add_log(self, observations: Sequence[Observation], timeout: float = 2) -> None:
-        """Wait for the proxy's lines about the responses, and add them.
+        """Wait for the proxy's log entries of the responses, and add them.
 
-        Some responses have no line, so after that time nothing more is waited for.
+        Some responses have no entry, so the wait ends after ``timeout`` seconds.
         """
         wanted = {each for observation in observations for each in observation.ids}
         with self.arrived:
@@ -115,7 +115,7 @@ class Fleet:
     sent: int = 0
 
     def run(self, case: Case, *, with_log: bool = False) -> dict[str, Observation]:
-        """Send a case to all pairs at once."""
+        """Send a case to all pairs in parallel."""
 
         def one(member: Member) -> tuple[str, Observation]:
             observation = member.run(case)
@@ -127,7 +127,7 @@ class Fleet:
         return dict(self.pool.map(one, self.members))
 
     def run_all(self, cases: Sequence[Case]) -> list[dict[str, Observation]]:
-        """Send many cases to each pair, one after the other, without waiting for other pairs."""
+        """Send cases to each pair in sequence, without waiting for other pairs."""
 
         def all_of_them(member: Member) -> tuple[str, list[Observation]]:
             found = [member.run(case) for case in cases]
@@ -141,7 +141,7 @@ class Fleet:
         ]
 
     def evidence(self, pairs: Iterable[str]) -> str:
-        """Return logs and the proxy's configuration of the first of these pairs."""
+        """Return the logs and the proxy's configuration of the first of these pairs."""
         first = next(iter(pairs))
         (member,) = [member for member in self.members if member.name == first]
         return f"=== {first}\n{member.stack.evidence()}"
@@ -151,7 +151,7 @@ class Fleet:
 def side_by_side(
     make: Sequence[Callable[[], AbstractContextManager[Started]]], at_a_time: int
 ) -> Iterator[list[Started]]:
-    """Enter many contexts, a few at a time; leave all that were entered, whatever happens."""
+    """Enter contexts, ``at_a_time`` in parallel; always exit all that were entered."""
     entered: list[AbstractContextManager[Started]] = []
 
     def enter(one: Callable[[], AbstractContextManager[Started]]) -> Started:
@@ -177,7 +177,7 @@ def run_fleet(
 ) -> Iterator[Fleet]:
     """Generate, build and start these pairs, and stop them at the end.
 
-    ``mutation``: the pair to break, and in which way.
+    ``mutation``: a pair's name and the number of the mutation to apply to it.
     """
     os.environ.update(RECORDING_APPLICATION=str(APPLICATION), PACKAGE=PACKAGE)
 
@@ -186,7 +186,7 @@ def run_fleet(
         return run_stack(pair, project, name, APPLICATION / "compose.yaml")
 
     makers = []
-    # One after the other: Cookiecutter changes the working directory.
+    # In sequence, because Cookiecutter changes the working directory.
     for pair in pairs:
         broken = mutation[1] if mutation and mutation[0] == str(pair) else None
         project = make_project(pair, folder / str(pair), broken)

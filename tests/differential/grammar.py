@@ -1,7 +1,7 @@
 """Generates requests: an ordinary one, in which up to three things are odd.
 
-Each thing that can be odd has a name and some kinds; they become the case's labels, such as
-"host:port". A shrunk case has only labels that matter, so they tell its cause.
+Each unusual feature has a label, such as "host:port". After shrinking, a case has only the labels
+that are needed for the difference, so they show its cause.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ Text = SearchStrategy[str]
 
 
 def words(text: str, separator: str = " ") -> SearchStrategy[str]:
-    """Return one of some words."""
+    """Return a strategy for one of the words."""
     return st.sampled_from(text.split(separator))
 
 
@@ -72,7 +72,7 @@ BODIES = {
 
 @dataclass
 class Draft:
-    """A request that is still being made."""
+    """A request under construction."""
 
     method: str = "GET"
     target: str = "/echo"
@@ -85,20 +85,20 @@ class Draft:
     half_close: bool = False
 
     def data(self) -> bytes:
-        """Return the bytes that it consists of."""
+        """Return the bytes of the request."""
         before, first, second = self.spaces
         line = f"{before}{self.method}{first}{self.target}{second}{self.version}"
         head = self.line_end.join([line, *self.hosts, *self.lines, "", ""])
         return head.encode("latin-1") + self.body
 
 
-# By the name of what is odd: the kinds, each a function that changes a draft.
+# By label: a function that makes a draft unusual.
 Change = Callable[[DrawFn, Draft], None]
 CHANGES: dict[str, Change] = {}
 
 
 def change(label: str) -> Callable[[Change], Change]:
-    """Register a function as a way to make a request odd."""
+    """Register a function that makes a request unusual."""
 
     def register(function: Change) -> Change:
         CHANGES[label] = function
@@ -108,7 +108,7 @@ def change(label: str) -> Callable[[Change], Change]:
 
 
 def setter(label: str, attribute: str, values: SearchStrategy) -> None:
-    """Register a way that consists in another value."""
+    """Register a change that sets an attribute of the draft."""
 
     def set_it(draw: DrawFn, draft: Draft) -> None:
         setattr(draft, attribute, draw(values))
@@ -117,7 +117,7 @@ def setter(label: str, attribute: str, values: SearchStrategy) -> None:
 
 
 def adder(label: str, line: Text) -> None:
-    """Register a way that consists in one more line of the header."""
+    """Register a change that adds a header line."""
 
     def add_it(draw: DrawFn, draft: Draft) -> None:
         draft.lines.append(draw(line))
@@ -126,7 +126,7 @@ def adder(label: str, line: Text) -> None:
 
 
 def lines(names: Text, values: Text) -> Text:
-    """Return header lines of these names and values."""
+    """Return a strategy for header lines with these names and values."""
     return st.builds("{}: {}".format, names, values)
 
 
@@ -171,7 +171,7 @@ setter(
     st.sampled_from([63, 64, 253, 254, 255, 256, 1000, 8200]).map(lambda n: [f"Host: {'h' * n}"]),
 )
 
-# --- Fields ---
+# --- Header fields ---
 adder("field:meaning", lines(NAMES, VALUES))
 adder("field:name", lines(TOKEN, st.just("b")))
 adder("field:name-text", st.builds("{}: b".format, ODD_TEXT))
@@ -325,7 +325,7 @@ def encoding(draw: DrawFn, draft: Draft) -> None:
 
 # --- Responses ---
 def responds(draft: Draft, query: str) -> None:
-    """Let the request be for /respond, or change what it is to respond."""
+    """Change the target to /respond with this query, or add to its query."""
     before = draft.target.partition("/respond?")[2]
     parts = [part.partition("=") for part in f"{before}&{query}".split("&") if part]
     wanted = {name: value for name, _, value in parts}
@@ -380,7 +380,7 @@ def header_count(draw: DrawFn, draft: Draft) -> None:
 
 @st.composite
 def requests(draw: DrawFn) -> tuple[Draft, frozenset[str]]:
-    """Draw one request and what is odd about it."""
+    """Draw one request and its labels."""
     labels = draw(st.lists(st.sampled_from(list(CHANGES)), max_size=3, unique=True))
     draft = Draft()
     for label in labels:
@@ -390,7 +390,7 @@ def requests(draw: DrawFn) -> tuple[Draft, frozenset[str]]:
 
 @st.composite
 def cases(draw: DrawFn) -> Case:
-    """Draw what is sent on one connection: mostly one request, sometimes up to three."""
+    """Draw the data for one connection: mostly one request, sometimes up to three."""
     drafts, labels = zip(*draw(PIPELINES), strict=True)
     found = frozenset().union(*labels)
     if len(drafts) > 1:

@@ -47,7 +47,7 @@ NOT_COMPARED = {
 # PEP 3333: these may be empty or missing.
 MAY_BE_MISSING = ("SCRIPT_NAME", "PATH_INFO", "QUERY_STRING", "CONTENT_TYPE", "CONTENT_LENGTH")
 
-# Response fields whose values cannot be the same.
+# Response headers whose values always differ, each with the reason.
 ANY_VALUE = {
     "date": "the time",
     "x-request-id": "each request's own",
@@ -55,23 +55,23 @@ ANY_VALUE = {
     "etag": "opaque (RFC 9110, 8.8.3); static files' are made from their time, in each image",
     "last-modified": "static files' time is that of the build",
 }
-# Lists whose order means nothing (RFC 9110, 10.2.1 and 12.5.5).
+# Lists whose order has no meaning (RFC 9110, 10.2.1 and 12.5.5).
 UNORDERED = ("allow", "vary")
-# Not compared at all: they say how this one connection goes on, which "connection" has.
+# Not compared: they apply to this connection only, which the aspect "connection" covers.
 HOP_BY_HOP = ("connection", "keep-alive")
 
-# What stands in the proxies' own pages, and in those of Apache that mod_wsgi's server makes.
+# Texts in the proxies' own error pages, and in those of the Apache in mod_wsgi's server.
 OWN_PAGES = (b"<center>nginx</center>", b"<!DOCTYPE HTML PUBLIC ", b"Please try again later")
 
 
 @dataclass
 class Observation:
-    """What the client got, what the application saw, what the proxy logged."""
+    """What the client and the application received, and what the proxy logged."""
 
     conversation: Conversation
     seen: list[dict[str, str]] = field(default_factory=list)
     logged: list[dict[str, Any]] = field(default_factory=list)
-    # The client's address as the stack's network has it.
+    # The client's address in the stack's network.
     client: str = ""
 
     @property
@@ -81,12 +81,12 @@ class Observation:
 
     @property
     def ids(self) -> list[str]:
-        """The request ids of those."""
+        """The request IDs of these responses."""
         return [value for reply in self.replies for value in reply.values(ID)]
 
     @property
     def outcomes(self) -> list[str]:
-        """What became of the requests, one after the other."""
+        """The results of the requests, in order."""
         parts = [f"{reply.status} {source(reply)}" for reply in self.replies]
         if self.conversation.rest:
             parts.append("garbage")
@@ -98,22 +98,22 @@ class Observation:
 
     @property
     def outcome(self) -> str:
-        """The same in one line: the rest is compared between those where that is the same."""
+        """The results in one line. Other aspects are compared among pairs with equal outcomes."""
         return ", ".join(self.outcomes) or "no response"
 
     @property
     def own_seen(self) -> list[dict[str, str]]:
-        """What the application saw of the case's own requests."""
+        """The application's records of the case's own requests."""
         return [record for record in self.seen if record.get("PATH_INFO") != "/canary"]
 
     @property
     def connection(self) -> str:
-        """What became of the connection: the canary behind the case was served, or it was not."""
+        """Whether the canary after the case was served, or else how the connection ended."""
         served = len(self.replies) < len(self.conversation.replies)
         return "goes on" if served else self.conversation.ended
 
     def aspects(self, *, with_log: bool = True) -> dict[str, str]:
-        """Return all else by its name, as text that can be compared between pairs."""
+        """Return all other aspects by name, as text that can be compared between pairs."""
         found: dict[str, list[str]] = {"connection": [self.connection]}
 
         def add(name: str, value: str) -> None:
@@ -131,15 +131,15 @@ class Observation:
         if with_log:
             for number, entry in enumerate(self.logged, 1):
                 for name in ("client", "method", "uri", "status"):
-                    # Where the request could not be read, nginx writes nothing and httpd "-".
+                    # If the request could not be parsed, nginx writes nothing and httpd writes "-".
                     add(f"log.{name}", f"{number}: {entry.get(name) or '-'}")
         return {name: "\n".join(values) for name, values in found.items()}
 
 
 def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
-    """Yield what of a response is compared."""
+    """Yield the aspects of a response that are compared."""
     page, boundary = source(reply) == "page", boundary_of(reply)
-    # An empty body has its length where a proxy knew of it in time, and else one empty chunk.
+    # An empty body has Content-Length 0 if the proxy knew it in time, else only the last chunk.
     empty = reply.framing != "none" and reply.whole and not reply.body
     yield "version", reply.version
     if not page:
@@ -152,7 +152,7 @@ def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
     for name, values in sorted(fields.items()):
         if name in HOP_BY_HOP or (page and name in OF_A_PAGE) or (empty and name in FRAMING):
             continue
-        # Lines of one name are one list (RFC 9110, 5.3), but for cookies (RFC 6265, 3).
+        # Lines with the same name form one list (RFC 9110, 5.3), except cookies (RFC 6265, 3).
         value = "\n".join(values) if name == "set-cookie" else ", ".join(values)
         if name in ANY_VALUE or (boundary != NONE and name == "content-length"):
             value = "any"
@@ -162,43 +162,43 @@ def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
 
 
 def is_canary(reply: Reply) -> bool:
-    """Say whether this is the response to what was sent behind the case."""
+    """Return whether this is the response to the canary, which is sent after the case."""
     return bool(reply.values("X-Recorded")) and b'"path":"/canary"' in reply.body
 
 
 FRAMING = ("content-length", "transfer-encoding")
 ID = "X-Request-ID"
-# A text that is in no response.
+# A text that no response contains.
 NONE = "\0no boundary\0"
-# A proxy's own page is its own; what must be the same is that it is one.
+# Headers that may differ on error pages of proxies: only the fact that it is one is compared.
 OF_A_PAGE = ("content-type", "content-length", "transfer-encoding", "etag", "last-modified", "vary")
 
 
 def boundary_of(reply: Reply) -> str:
-    """Return what separates the parts of a response with several ranges, which is random."""
+    """Return the boundary between the parts of a multi-range response, which is random."""
     (kind,) = reply.values("Content-Type")[:1] or [""]
     return kind.partition("boundary=")[2].strip('"') or NONE
 
 
 def compared(name: str) -> bool:
-    """Say whether a key of the environ is compared."""
+    """Return whether a key of the environ is compared."""
     if name == "wsgi.url_scheme":
         return True
     return not any(fnmatch.fnmatchcase(name, pattern) for pattern in NOT_COMPARED)
 
 
 def comparable(name: str, value: str) -> str:
-    """Return a value of the environ without what has no meaning."""
+    """Return a value of the environ without differences that have no meaning."""
     if name == "HTTP_X_REQUEST_ID":
         return "any"
     if name.startswith("HTTP_") and name != "HTTP_COOKIE":
-        # Lines of one name become one list, with or without spaces (RFC 9110, 5.3 and 5.6.1).
+        # Lines with the same name form one list, with or without spaces (RFC 9110, 5.3, 5.6.1).
         return re.sub(r"[ \t]*,[ \t]*", ", ", value).strip()
     return value
 
 
 def source(reply: Reply) -> str:
-    """Say who responded: the application, a proxy with a page for an error, or it with a file."""
+    """Return the source of a response: application, server, or proxy (a file or an error page)."""
     if reply.values("X-Recorded"):
         return "application"
     if reply.status < 400:
@@ -209,7 +209,7 @@ def source(reply: Reply) -> str:
 
 
 def parse_log(line: bytes) -> dict[str, Any] | None:
-    """Return a line of the proxy's access log, None where it is something else."""
+    """Return a parsed line of the proxy's access log, or None for other lines."""
     try:
         entry = json.loads(line)
     except ValueError:

@@ -12,7 +12,8 @@ from .compare import Accepted, Difference, compare, unexplained
 from .fleet import Fleet
 from .grammar import cases
 
-# nginx writes its log five times a second: waiting for that each time would halve the rate.
+# Check the log in every tenth case: nginx writes it five times a second, and waiting for it each
+# time would halve the rate.
 WITH_LOG = 10
 SETTINGS = settings(
     max_examples=2000,
@@ -26,7 +27,7 @@ SETTINGS = settings(
 
 @dataclass
 class Search:
-    """What was tried, and what was found."""
+    """The state and the results of a search."""
 
     fleet: Fleet
     accepted: list[Accepted]
@@ -34,13 +35,13 @@ class Search:
     found: list[Difference] = field(default_factory=list)
     tried: int = 0
     explained: int = 0
-    # Differences that were not there when the same was sent once more.
+    # The number of differences that did not occur again when the case was sent again.
     passing: int = 0
-    # By what is sent. Hypothesis asks for the last one again, and must get the same word.
+    # Hypothesis tries the last case again, and must get the same result.
     known: dict[Case, list[Difference]] = field(default_factory=dict)
 
     def differences(self, case: Case) -> list[Difference]:
-        """Send a case, and once more where pairs differ; return what is unexplained both times."""
+        """Send a case, again if pairs differ; return the differences unexplained both times."""
         with_log = self.tried % WITH_LOG == 0 or "log" in case.labels
         self.tried += 1
         every = compare(case, self.fleet.run(case, with_log=with_log), with_log=with_log)
@@ -54,7 +55,7 @@ class Search:
         return [each for each in left if each.cause in same]
 
     def is_new(self, case: Case) -> bool:
-        """Say whether a case shows a difference whose cause was not found before."""
+        """Return whether a case shows a difference that was not found before."""
         if case not in self.known:
             if time.monotonic() > self.ends_at:
                 return False
@@ -65,7 +66,7 @@ class Search:
         return True
 
     def is_known(self, difference: Difference) -> bool:
-        """Say whether the same pairs differed in the same aspect for the same or fewer oddities."""
+        """Return whether it was found already: same pairs and aspect, the same or fewer labels."""
         return any(
             (each.aspect, each.shape) == (difference.aspect, difference.shape)
             and each.case.labels <= difference.case.labels
@@ -73,7 +74,7 @@ class Search:
         )
 
     def run(self, random: Random) -> None:
-        """Find one after the other until the time is over."""
+        """Find differences until the time is over."""
         while time.monotonic() < self.ends_at:
             try:
                 case = find(cases(), self.is_new, settings=SETTINGS, random=random)
@@ -85,7 +86,7 @@ class Search:
                 print(f"found: {difference.aspect}, {case.name}", flush=True)
 
     def summary(self) -> str:
-        """Return the figures of the search."""
+        """Return the counts of the search."""
         return (
             f"{self.tried} cases, {self.fleet.sent} connections to pairs; {self.explained} "
             f"accepted differences seen, {len(self.found)} new, {self.passing} gone when sent again"

@@ -96,7 +96,7 @@ def test_an_entry_covers_only_requests_that_differ(one, other, parts):
 
 
 def test_the_same_cause_among_all_and_among_some():
-    """Who agrees with whom is told alike, whether or not other pairs are compared too."""
+    """The cause of a difference is the same for all pairs and for a subset."""
     some = difference(("200", NGINX[:1]), ("400", APACHE[:1]))
     every = difference(("200", NGINX), ("400", APACHE))
     assert some.cause == every.cause

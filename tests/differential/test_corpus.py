@@ -6,7 +6,7 @@ from .case import Case, corpus
 from .compare import Accepted, Difference, accepted, report, short, unexplained
 from .fleet import Fleet
 
-# Logs and configurations are long: they are shown for the first differences only.
+# Logs and configurations are long, so they are shown for the first differences only.
 SHOWN_WITH_EVIDENCE = 2
 shown: set[object] = set()
 
@@ -27,7 +27,7 @@ def test_request(fleet: Fleet, differences: dict[str, list[Difference]], case: C
 def test_accepted_difference_still_occurs(
     request: pytest.FixtureRequest, differences: dict[str, list[Difference]], entry: Accepted
 ):
-    """One that is gone leaves accepted.toml, which would hide its return."""
+    """An accepted difference that no longer occurs must be removed: it would hide a regression."""
     if request.config.getoption("pair"):
         pytest.skip(f"{short(request.config.getoption('pair'))} alone need not show it")
     assert any(entry.occurs_in(each) for found in differences.values() for each in found)

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 from .case import CANARY, Case
 
-# How a connection ended: by the proxy itself, after the client had ended its side, or not at all.
+# How a connection ended: closed by the proxy, closed after the client's half-close, or not closed.
 CLOSED, CLOSED_AFTER_CLIENT, OPEN = "closed", "waits for the client", "stays open"
 
 
 @dataclass
 class Reply:
-    """One response as it came."""
+    """One response as received."""
 
     version: str
     status: int
     fields: list[tuple[str, str]]
-    # "length", "chunked", "close", or "none" where there cannot be a body.
+    # "length", "chunked", "close", or "none" if there cannot be a body.
     framing: str
     body: bytes
-    # Whether the body's end was seen.
+    # Whether the body is complete.
     whole: bool
 
     def values(self, name: str) -> list[str]:
@@ -32,23 +32,23 @@ class Reply:
 
 @dataclass
 class Conversation:
-    """All that came back on one connection."""
+    """All data received on one connection."""
 
     replies: list[Reply] = field(default_factory=list)
-    # What came after the last response and is none.
+    # Bytes after the last response that are not a response.
     rest: bytes = b""
     ended: str = CLOSED
 
 
 class MalformedError(Exception):
-    """What came is not a response."""
+    """The received data is not a valid response."""
 
 
 def converse(port: int, case: Case, wait: float = 4) -> Conversation:
-    """Send a case with the canary behind it; return what comes until the other side closes.
+    """Send a case followed by the canary; return what is received until the peer closes.
 
-    Where nothing comes for ``wait`` seconds the sending half is closed, and after as long again
-    the rest.
+    After ``wait`` seconds without data the sending half is closed; after ``wait`` more, the
+    connection.
     """
     raw, ended = talk(port, case.data + CANARY, half_close=case.half_close, wait=wait)
     found = Conversation(ended=ended)
@@ -63,11 +63,11 @@ def converse(port: int, case: Case, wait: float = 4) -> Conversation:
 
 
 def talk(port: int, data: bytes, *, half_close: bool, wait: float) -> tuple[bytes, str]:
-    """Return all that comes back, and how the connection ended."""
+    """Return all received bytes, and how the connection ended."""
     received = bytearray()
     ended = CLOSED
     with socket.create_connection(("127.0.0.1", port), timeout=wait) as connection:
-        # A request may be refused before it was sent whole: the response says why.
+        # A request may be rejected before all was sent: the response has the reason.
         with suppress(OSError):
             connection.sendall(data)
             if half_close:
@@ -120,7 +120,7 @@ def next_reply(raw: bytes, method: str) -> tuple[Reply, bytes]:
 
 
 def chunks(raw: bytes) -> Iterator[tuple[bytes, int]]:
-    """Yield each chunk's data and where the next begins, the last and empty one too."""
+    """Yield each chunk's data and the offset of the next, including the last, empty one."""
     place = 0
     while found := re.compile(rb"([0-9a-fA-F]+)[^\r\n]*\r\n").match(raw, place):
         start, size = found.end(), int(found[1], 16)
@@ -133,7 +133,7 @@ def chunks(raw: bytes) -> Iterator[tuple[bytes, int]]:
 
 
 def dechunk(raw: bytes) -> tuple[bytes, bool, bytes]:
-    """Return a chunked body's data, whether its end was there, and what follows."""
+    """Return a chunked body's data, whether it is complete, and the bytes after it."""
     body, place, data = b"", 0, b"x"
     for data, place in chunks(raw):  # noqa: B007 (the last one is looked at below)
         body += data

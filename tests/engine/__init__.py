@@ -1,8 +1,8 @@
 """A Docker engine and base images for the tests.
 
-Where Docker works it is used as it is. On a Debian machine without it a private engine is put into
-the user's cache folder, and where no registry can be reached stand-ins for the base images are
-built from Debian's packages. See README.md in this folder.
+If Docker works, it is used unchanged. On a Debian machine without it, a private engine is unpacked
+into the user's cache folder. If no registry can be reached, stand-ins for the base images are built
+from Debian packages. See README.md in this folder.
 """
 
 from collections.abc import Iterable
@@ -14,9 +14,9 @@ __all__ = ["EngineError", "ensure", "environment"]
 
 
 def environment() -> dict[str, str] | None:
-    """Say which environment variables reach the engine that answers now.
+    """Return the environment variables for the engine that responds now.
 
-    Empty when it is the user's own engine; None when no engine answers.
+    Empty for the user's own engine; None when no engine responds.
     """
     if client.answers():
         return private.environment() if private.is_chosen_by_caller() else {}
@@ -26,8 +26,8 @@ def environment() -> dict[str, str] | None:
 def ensure(wanted: Iterable[str] = ()) -> dict[str, str]:
     """Make sure that an engine runs and has the wanted images: start, pull, build what is missing.
 
-    Returns the environment variables to set for docker commands: none when the user's own engine is
-    used. Raises EngineError, whose text is one line that says what is wrong and what to do.
+    Returns the environment variables to set for docker commands: empty for the user's own engine.
+    Raises EngineError with the problem and how to fix it, in one line.
     """
     wanted = list(dict.fromkeys(wanted))
     env = environment()

@@ -19,10 +19,10 @@ def up(images: list[str]) -> None:
 
 
 def show_environment() -> None:
-    """Print the shell commands that let docker reach the engine in use."""
+    """Print the shell commands that make docker use this engine."""
     env = environment()
     if env is None:
-        raise EngineError("no Docker engine answers: run 'python3 -m tests.engine up' first")
+        raise EngineError("no Docker engine responds: run 'python3 -m tests.engine up' first")
     for name, value in env.items():
         # The caller's shell may have another PATH than this process.
         added, caller, _ = value.partition(f":{os.environ.get('PATH')}")
@@ -33,10 +33,10 @@ def show_environment() -> None:
 
 
 def status() -> None:
-    """Say which engine is in use and which stand-ins it has."""
+    """Print the engine in use and its stand-ins."""
     env = environment()
     if env is None:
-        raise EngineError("no Docker engine answers: 'python3 -m tests.engine up' starts one")
+        raise EngineError("no Docker engine responds: 'python3 -m tests.engine up' starts one")
     version = Docker(env).run("version", "--format", "{{.Server.Version}}").stdout.strip()
     print(f"Docker engine {version}: {f'private, in {private.FOLDER}' if env else 'your own'}")
     stand_ins = Docker(env).run(
@@ -60,7 +60,7 @@ def down() -> None:
 
 
 def main() -> int:
-    """Run one command; a failure ends with one line that says what to do."""
+    """Run one command; a failure prints one line with the fix."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.engine", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help=up.__doc__).add_argument("images", nargs="*", metavar="IMAGE")

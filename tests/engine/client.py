@@ -14,17 +14,17 @@ PLUGINS = {
 
 
 class Docker:
-    """The docker client with the environment that reaches one engine."""
+    """The docker client with the environment variables for one engine."""
 
     def __init__(self, env: Mapping[str, str]) -> None:
         self.env = {**os.environ, **env}
 
     def command(self, *args: str | Path) -> list[str]:
-        """Spell out a docker command; the program is looked up on the engine's own PATH."""
+        """Return a docker command; the program is found with the PATH in ``env``."""
         return ["docker", *map(str, args)]
 
     def run(self, *args: str | Path, timeout: float | None = None) -> subprocess.CompletedProcess:
-        """Run a docker command and capture what it says; its status is the caller's to judge."""
+        """Run a docker command and capture its output; the caller checks its status."""
         return subprocess.run(
             ["/usr/bin/env", *self.command(*args)],
             env=self.env,
@@ -38,7 +38,7 @@ class Docker:
 
 
 def answers(env: Mapping[str, str] | None = None) -> bool:
-    """Say whether an engine answers under this environment (by default the caller's own)."""
+    """Return whether an engine responds with this environment (by default the caller's)."""
     try:
         return (
             Docker(env or {})
@@ -51,10 +51,10 @@ def answers(env: Mapping[str, str] | None = None) -> bool:
 
 
 def check_plugins(plugins: Iterable[str] = PLUGINS) -> None:
-    """Raise when the caller's docker client lacks a plugin that the tests need."""
+    """Raise EngineError if the caller's docker client lacks a plugin that the tests need."""
     missing = [name for name in plugins if Docker({}).run(name, "version").returncode]
     if missing:
         needed = " and ".join(PLUGINS[name] for name in missing)
         raise EngineError(
-            f"a Docker engine answers, but its client lacks a plugin: install {needed}"
+            f"a Docker engine responds, but its client lacks a plugin: install {needed}"
         )

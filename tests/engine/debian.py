@@ -18,26 +18,26 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 @dataclass(frozen=True)
 class Archive:
-    """The addresses under which this machine reaches Debian's packages."""
+    """The URLs of the Debian archives that this machine uses."""
 
     main: str
     security: str | None
 
 
 def is_usable() -> bool:
-    """Say whether packages can be had here: apt, dpkg, Debian's keys, and root to unpack them."""
+    """Return whether packages can be unpacked here: needs apt, dpkg, Debian's keys and root."""
     tools = all(map(shutil.which, ("apt-get", "apt-config", "dpkg")))
     return tools and KEYRING.exists() and os.geteuid() == 0
 
 
 def suite() -> str:
-    """Return the machine's own suite (its code name)."""
+    """Return the code name of the machine's suite."""
     return platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
 
 
 @cache
 def archive() -> Archive:
-    """Read the archive's addresses from apt, which understands every format of its sources."""
+    """Return the archive's URLs from apt, which supports every format of its sources."""
     listed = subprocess.run(
         ["apt-get", "indextargets", "--no-release-info", "--format", "$(REPO_URI)"],
         capture_output=True,
@@ -48,14 +48,14 @@ def archive() -> Archive:
     security = next((uri for uri in listed if re.search(r"/debian-security/?$", uri)), None)
     if main is None:
         raise EngineError(
-            "no Debian archive (an address that ends in /debian) stands in apt's sources:"
+            "no Debian archive (a URL that ends in /debian) is in apt's sources:"
             " add one, or install Docker Engine with its compose and buildx plugins"
         )
     return Archive(main, security)
 
 
 class Apt:
-    """Apt with its own state in one folder: downloads packages of one suite, installs nothing."""
+    """Apt with separate state in one folder; downloads packages of one suite, installs nothing."""
 
     def __init__(self, folder: Path, suite: str) -> None:
         self.folder = folder
@@ -69,11 +69,11 @@ class Apt:
         (self.folder / "status").touch()
         (self.folder / "sources/suite.sources").write_text(
             f"Types: deb\nURIs: {archive().main}\nSuites: {self.suite}\nComponents: main\n"
-            # A mirror may have stopped following a suite that is not released yet.
+            # A mirror may have an outdated copy of a suite that is not released yet.
             f"Signed-By: {KEYRING}\nCheck-Valid-Until: no\n"
         )
-        # Of the machine's own settings only those that say how to reach the archive are kept:
-        # others run hooks that change the system.
+        # Only the machine's settings for access to the archive are kept: others run hooks that
+        # change the system.
         reach = re.findall(
             r"^Acquire::https?::.*$",
             subprocess.run(
@@ -102,7 +102,7 @@ APT::Sandbox::User "root";
         self._run(["apt-get", "update", "--error-on=any"])
 
     def unpack(self, packages: Sequence[str], root: Path) -> None:
-        """Download these packages, without what they depend on, and unpack them below a folder."""
+        """Download these packages, without dependencies, and unpack them below a folder."""
         downloads = self.folder / "downloads"
         shutil.rmtree(downloads, ignore_errors=True)
         downloads.mkdir(parents=True)
@@ -111,12 +111,12 @@ APT::Sandbox::User "root";
         shutil.rmtree(downloads)
 
     def bootstrap(self, packages: Sequence[str], root: Path) -> list[Path]:
-        """Download a whole system's packages and unpack, not configure them; return their files."""
+        """Download a system's packages and unpack them without configuration; return the files."""
         self._run(
             ["apt-get", "install", "--download-only", "--no-install-recommends", "--yes", *packages]
         )
         debs = sorted((self.folder / "archives").glob("*.deb"))
-        # base-files has the links /bin, /lib, ... that the others rely on.
+        # base-files has the links /bin, /lib, ... that the others need.
         self._unpack(sorted(debs, key=lambda deb: not deb.name.startswith("base-files_")), root)
         return debs
 

@@ -2,4 +2,4 @@
 
 
 class EngineError(Exception):
-    """What is wrong and what to do about it, in one line."""
+    """The problem and how to fix it, in one line."""

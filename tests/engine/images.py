@@ -1,6 +1,6 @@
 """Base images: from a registry if one can be reached, otherwise stand-ins from Debian packages.
 
-`images/<repository>/` has a stand-in's recipe; the tag says which version and which Debian suite.
+`images/<repository>/` has a stand-in's recipe; the tag selects the version and the Debian suite.
 """
 
 import hashlib
@@ -23,11 +23,11 @@ from .progress import run_logged, say, step
 
 RECIPES = Path(__file__).with_name("images")
 CACHE = private.FOLDER / "images"
-SUITE = "trixie"  # what the stand-ins are built on, unless the tag says otherwise
-NEWER_SUITE = "forky"  # where versions come from that the suite does not have
+SUITE = "trixie"  # default base of the stand-ins, unless the tag names a suite
+NEWER_SUITE = "forky"  # the source of versions that the suite does not have
 
-ANSWER_LIMIT = 20  # seconds for a registry to begin to answer
-# What a registry that was reached says when it has no such image or does not hand it out.
+ANSWER_LIMIT = 20  # seconds until a registry must begin to respond
+# Error messages of a registry that does not have the image or does not deliver it.
 REFUSALS = re.compile(r"manifest unknown|: not found$|toomanyrequests|denied|unauthorized", re.I)
 
 
@@ -44,12 +44,12 @@ class StandIn:
 
     @cached_property
     def repository(self) -> str:
-        """The recipe's folder."""
+        """The name of the recipe's folder."""
         return self.image.removeprefix("docker.io/").removeprefix("library/").partition(":")[0]
 
     @cached_property
     def folder(self) -> Path:
-        """Where the recipe is."""
+        """The path of the recipe's folder."""
         known = recipes()
         if self.repository not in known:
             raise EngineError(
@@ -60,23 +60,23 @@ class StandIn:
 
     @cached_property
     def version(self) -> str:
-        """The version that the tag asks for; empty where it asks for a suite."""
+        """The version in the tag; empty if the tag names a suite."""
         return re.match(r"[\d.]*", self._tag)[0]
 
     @cached_property
     def suite(self) -> str:
-        """The Debian suite that the tag asks for."""
+        """The Debian suite in the tag, or the default."""
         words = re.findall(r"[a-z]+", self._tag)
         return next((word for word in words if word not in ("slim", "latest")), SUITE)
 
     @cached_property
     def base(self) -> "StandIn | None":
-        """The stand-in that this one is built on."""
+        """The stand-in that is the base of this one."""
         return None if self.repository == "debian" else StandIn(f"debian:{self.suite}-slim")
 
     @cached_property
     def key(self) -> str:
-        """A hash of all that decides what is built."""
+        """A hash of all inputs of the build."""
         parts = [
             self.image,
             repr(debian.archive()),
@@ -94,12 +94,12 @@ class StandIn:
 
     @property
     def slug(self) -> str:
-        """The image's name as the beginning of a file name."""
+        """The image's name as a prefix for file names."""
         return re.sub(r"[^\w.-]", "_", self.image)
 
 
 def missing(docker: Docker, images: Iterable[str]) -> list[str]:
-    """Return the images that the engine has not, or has as a stand-in of an older recipe."""
+    """Return the images that are missing or are stand-ins from an older recipe."""
 
     def is_there(image: str) -> bool:
         label = '{{index .Config.Labels "stand-in.recipe"}}'
@@ -113,9 +113,9 @@ def missing(docker: Docker, images: Iterable[str]) -> list[str]:
 
 
 def provide(docker: Docker, images: Iterable[str]) -> None:
-    """Pull the images, or build stand-ins for them where no registry can be reached."""
+    """Pull the images, or build stand-ins for them if no registry can be reached."""
     images = list(images)
-    # The first image decides for all: a registry is not waited for twice.
+    # The first image decides for all, to wait only once for a registry.
     while images and _pull(docker, images[0]):
         images.pop(0)
     if not images:
@@ -126,7 +126,7 @@ def provide(docker: Docker, images: Iterable[str]) -> None:
     if not debian.is_usable():
         raise EngineError(
             f"no registry can be reached for {', '.join(images)}, and only root on Debian can build"
-            " stand-ins: mend the network, or 'docker load' the images"
+            " stand-ins: fix the network, or 'docker load' the images"
         )
     _in_parallel(lambda stand_in: _load(docker, stand_in), stand_ins)
     stand_ins = [StandIn(image) for image in missing(docker, images)]
@@ -148,7 +148,7 @@ def _in_parallel(work: Callable[[StandIn], object], stand_ins: list[StandIn]) ->
 def _pull(docker: Docker, image: str) -> bool:
     """Pull an image; return whether a registry could be reached.
 
-    The time to begin is limited, not the time to download.
+    The time until the registry responds is limited, not the download.
     """
     with step(f"trying to pull {image}"), tempfile.NamedTemporaryFile() as output:
         process = subprocess.Popen(
@@ -174,7 +174,7 @@ def _pull(docker: Docker, image: str) -> bool:
     reason = text.rpartition("\n")[2] or f"no answer in {ANSWER_LIMIT} s"
     if "Pulling from" in text or REFUSALS.search(reason):
         raise EngineError(
-            f"a registry answers, but {image} cannot be pulled: {reason};"
+            f"a registry responds, but {image} cannot be pulled: {reason};"
             " try again, or 'docker load' the image"
         )
     say(f"no registry can be reached ({reason}): stand-ins take the place of official images")
@@ -182,7 +182,7 @@ def _pull(docker: Docker, image: str) -> bool:
 
 
 def _load(docker: Docker, stand_in: StandIn) -> bool:
-    """Bring a stand-in from the cache; return whether it was there."""
+    """Load a stand-in from the cache; return whether that succeeded."""
     for cached in CACHE.glob(f"{stand_in.slug}-{stand_in.key}.tar.*"):
         with step(f"loading the stand-in for {stand_in.image}"):
             loaded = docker.run("load", "--input", cached).returncode == 0
@@ -236,7 +236,7 @@ def _build(docker: Docker, stand_in: StandIn) -> None:
 
 
 def _bootstrap(stand_in: StandIn, context: Path) -> None:
-    """Put the packages of a whole small system, and themselves unpacked, into a build context."""
+    """Put the packages of a small system into a build context, as files and unpacked."""
     apt = debian.Apt(private.FOLDER / "apt" / stand_in.suite, stand_in.suite)
     apt.prepare()
     packages = (stand_in.folder / "packages").read_text().split()
@@ -249,7 +249,7 @@ def _bootstrap(stand_in: StandIn, context: Path) -> None:
 
 
 def _save(docker: Docker, stand_in: StandIn) -> None:
-    """Keep a stand-in as a compressed file, so that it outlives the engine's data."""
+    """Save a stand-in as a compressed file, which is kept when the engine's data is removed."""
     CACHE.mkdir(parents=True, exist_ok=True)
     program, ending = ("zstd", "zst") if shutil.which("zstd") else ("gzip", "gz")
     target = CACHE / f"{stand_in.slug}-{stand_in.key}.tar.{ending}"
@@ -267,7 +267,7 @@ def _save(docker: Docker, stand_in: StandIn) -> None:
         if save.wait() or compress.returncode:
             partial.unlink()
             raise EngineError(
-                f"{stand_in.image} could not be saved to {CACHE}: is there room on the disk?"
+                f"{stand_in.image} could not be saved to {CACHE}: check the free disk space"
             )
     for outdated in CACHE.glob(f"{stand_in.slug}-*"):
         outdated.unlink()

@@ -1,7 +1,7 @@
 """The private engine: Docker from Debian packages in the cache folder, without system changes.
 
-Nothing is installed: packages are downloaded and unpacked, and the daemon keeps its data, sockets
-and logs below one folder.
+The system is not changed: packages are downloaded and unpacked, not installed, and the daemon keeps
+its data, sockets and logs below one folder.
 """
 
 import fcntl
@@ -31,11 +31,11 @@ SOCKET = RUN / "docker.sock"
 PIDFILE = RUN / "docker.pid"
 LOG = FOLDER / "logs/dockerd.log"
 
-# Newest first; the next one is tried when packages of the first cannot be had or do not run.
-# With each suite the package that holds tini-static, which makes `init: true` work.
+# Newest first; the next one is tried when the packages are unavailable or do not run.
+# Each with the package that contains tini-static, which `init: true` needs.
 SUITES = {"forky": "tini-static", "trixie": "tini"}
 ENGINE_PACKAGES = ("docker.io", "docker-cli", "docker-compose", "docker-buildx", "containerd")
-# These must fit the machine's own C library, so they come from its own suite.
+# These must match the machine's C library, so they come from the machine's suite.
 SYSTEM_PACKAGES = (
     *("runc", "libseccomp2", "iptables", "libxtables12", "libip4tc2", "libip6tc2"),
     *("libmnl0", "libnfnetlink0", "libnetfilter-conntrack3", "libnftnl11"),
@@ -49,31 +49,31 @@ INSTALL_HINT = "install Docker Engine with its compose and buildx plugins and st
 
 
 def environment() -> dict[str, str]:
-    """Return the variables with which the docker client reaches the private engine."""
+    """Return the environment variables for the docker client to use the private engine."""
     programs = str(PACKAGES / "engine/usr/bin")
     path = os.environ.get("PATH", os.defpath)
     return {
         "DOCKER_HOST": f"unix://{SOCKET}",
         "DOCKER_CONFIG": str(CONFIG),
-        # Otherwise `docker compose build` refuses a secret that lies outside the build context.
+        # Otherwise `docker compose build` rejects a secret outside the build context.
         "BUILDX_BAKE_ENTITLEMENTS_FS": "0",
         "PATH": path if programs in path.split(":") else f"{programs}:{path}",
     }
 
 
 def is_chosen_by_caller() -> bool:
-    """Say whether the caller's own environment points to the private engine already."""
+    """Return whether the caller's environment already selects the private engine."""
     return os.environ.get("DOCKER_HOST") == f"unix://{SOCKET}"
 
 
 def answers() -> bool:
-    """Say whether the private engine runs and answers."""
+    """Return whether the private engine runs and responds."""
     return SOCKET.exists() and client.answers(environment())
 
 
 @contextmanager
 def lock() -> Iterator[None]:
-    """Let one process at a time install, start, stop or fill the engine."""
+    """Let one process at a time install, start or stop the engine, or add images."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     with (FOLDER / "lock").open("w") as file:
         try:
@@ -85,19 +85,19 @@ def lock() -> Iterator[None]:
 
 
 def start() -> None:
-    """Install the private engine if need be and start it; the caller holds the lock."""
+    """Install the private engine if necessary and start it; the caller must hold the lock."""
     if not debian.is_usable():
         raise EngineError(
-            f"no Docker engine answers, and only root on Debian gets one: {INSTALL_HINT}"
+            f"no Docker engine responds, and only root on Debian can start one: {INSTALL_HINT}"
         )
-    if len(str(RUN)) > 70:  # a socket's path may have 107 bytes, and containerd adds to it
+    if len(str(RUN)) > 70:  # a socket path has at most 107 bytes, and containerd appends to it
         raise EngineError(
             f"the path {RUN} is too long for sockets: set XDG_CACHE_HOME to a short one"
         )
     if stranger := _other_daemon():
         raise EngineError(
-            f"a Docker daemon runs (process {stranger}) but does not answer, and a second one would"
-            " break its network: point DOCKER_HOST to it, or stop it"
+            f"a Docker daemon runs (process {stranger}) but does not respond; a second one would"
+            " break its network: set DOCKER_HOST to its address, or stop it"
         )
     _install()
     _sweep()
@@ -106,7 +106,7 @@ def start() -> None:
 
 
 def stop() -> bool:
-    """Stop the private engine and sweep up behind it; return whether anything was running."""
+    """Stop the private engine and clean up; return whether any process was running."""
     running = _processes()
     if PIDFILE.exists() and (pid := int(PIDFILE.read_text() or 0)) in running:
         os.kill(pid, signal.SIGTERM)
@@ -130,7 +130,7 @@ def _install() -> None:
             say(str(error))
             failures.append(str(error))
     else:
-        raise EngineError(f"{failures[-1]}; check that apt's mirror answers, or {INSTALL_HINT}")
+        raise EngineError(f"{failures[-1]}; check that apt's mirror responds, or {INSTALL_HINT}")
     marker.write_text(recipe)
 
 
@@ -176,8 +176,9 @@ def _unpack(suite: str) -> None:
 def _launch() -> None:
     LOG.parent.mkdir(parents=True, exist_ok=True)
     RUN.mkdir(parents=True)
-    # Not options of the command line in every version. A run of all tests leaves some gigabytes in
-    # the builder's cache; by itself that would grow to three quarters of the disk.
+    # In a file, because not every version has command line options for these settings. A run of all
+    # tests leaves several gigabytes in the build cache; without a limit the cache would grow to
+    # three quarters of the disk.
     settings = {
         "features": {"containerd-snapshotter": False},
         "builder": {"gc": {"enabled": True, "defaultKeepStorage": "20GB"}},
@@ -196,15 +197,15 @@ def _launch() -> None:
         "--pidfile": PIDFILE,
         "--host": f"unix://{SOCKET}",
         "--group": "",
-        # Apart from those of a containerd that the system may run.
+        # Separate from the namespaces of a containerd that the system may run.
         "--containerd-namespace": "sidecar",
         "--containerd-plugins-namespace": "sidecar-plugins",
-        # Away from Docker's default addresses; the pool has room for 64 networks at once.
+        # Outside Docker's default addresses; the pool has 64 networks.
         "--bip": "10.213.0.1/24",
         "--default-address-pool": "base=10.213.64.0/18,size=24",
         "--log-opt": "max-size=10m",
     }
-    # A session of its own and none of our files: it outlives whoever started it.
+    # A new session without inherited files: the daemon outlives the process that started it.
     with LOG.open("wb") as log:
         subprocess.run(
             [
@@ -220,7 +221,7 @@ def _launch() -> None:
             stderr=log,
             check=True,
         )
-    grace = time.monotonic() + 3  # for the process to appear
+    grace = time.monotonic() + 3  # until the process appears
     _wait(
         lambda: answers() or (time.monotonic() > grace and "dockerd" not in _processes().values()),
         START_LIMIT,
@@ -228,29 +229,29 @@ def _launch() -> None:
     if not answers():
         say(f"the end of {LOG}:\n{tail(LOG)}")
         raise EngineError(
-            f"the private Docker engine did not start: read {LOG}; after mending the cause, or"
-            f" removing {FOLDER} to begin afresh, try again; or {INSTALL_HINT}"
+            f"the private Docker engine did not start: read {LOG}; after fixing the cause, or"
+            f" removing {FOLDER} to reset it, try again; or {INSTALL_HINT}"
         )
 
 
 def _wait(condition: Callable[[], bool], limit: float) -> None:
-    """Poll until the condition holds or the time is up; the caller looks at the outcome."""
+    """Poll until the condition is true or the limit is reached; the caller checks the result."""
     deadline = time.monotonic() + limit
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.1)
 
 
 def _sweep() -> None:
-    """Remove what a dead engine left: processes, mounts, sockets, pid files.
+    """Remove the remains of a killed engine: processes, mounts, sockets, PID files.
 
-    A daemon that was killed leaves containers, mounts and the pid of a containerd that may since
-    belong to another program; a new one would stumble over each.
+    A killed daemon leaves containers, mounts, and the PID of a containerd, which may belong to
+    another program by now; with any of these a new daemon would fail.
     """
     for pid in {*_processes(), *_contained()}:
         _kill(pid)
     _wait(lambda: not _processes() and not _contained(), 10)
     for mount in reversed(_mounts("self")):
-        point = mount[4].encode().decode("unicode_escape")  # a space is written \040
+        point = mount[4].encode().decode("unicode_escape")  # a space is encoded as \040
         if point.startswith(f"{FOLDER}/"):
             subprocess.run(["umount", "--lazy", point], capture_output=True, check=False)
     shutil.rmtree(RUN, ignore_errors=True)
@@ -268,12 +269,12 @@ def _pids() -> list[int]:
 def _program(pid: int) -> Path:
     try:
         return Path(f"/proc/{pid}/exe").readlink()
-    except OSError:  # gone, or a kernel thread
+    except OSError:  # ended, or a kernel thread
         return Path()
 
 
 def _processes() -> dict[int, str]:
-    """Return the private engine's own processes: daemons whose program lies in our folder."""
+    """Return the private engine's processes: daemons whose program is in PACKAGES."""
     programs = {pid: _program(pid) for pid in _pids()}
     return {
         pid: program.name
@@ -299,12 +300,12 @@ def _contained() -> list[int]:
 
 
 def _other_daemon() -> int | None:
-    """Find another Docker daemon in this network namespace."""
+    """Return the PID of another Docker daemon in this network namespace, or None."""
     here = Path("/proc/self/ns/net").readlink()
     for pid in _pids():
         program = _program(pid)
         if program.name == "dockerd" and not program.is_relative_to(PACKAGES):
-            with suppress(OSError):  # gone meanwhile
+            with suppress(OSError):  # ended in the meantime
                 if Path(f"/proc/{pid}/ns/net").readlink() == here:
                     return pid
     return None

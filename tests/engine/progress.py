@@ -10,20 +10,20 @@ from pathlib import Path
 
 from .errors import EngineError
 
-HEARTBEAT = 20  # seconds of silence before a step says that it is still alive
-TAIL = 15  # lines of a log that a failure shows
+HEARTBEAT = 20  # seconds between messages that a step is still running
+TAIL = 15  # number of log lines shown after a failure
 
 _begin = time.monotonic()
 
 
 def say(text: str) -> None:
-    """Print one line with the seconds since the beginning."""
+    """Print one line with the seconds since the start."""
     print(f"[{time.monotonic() - _begin:4.0f} s] {text}", file=sys.stderr, flush=True)
 
 
 @contextmanager
 def step(text: str) -> Iterator[None]:
-    """Announce a step, show now and then that it is not dead, and say how long it took."""
+    """Print the start of a step, regularly that it is still running, and its duration."""
     begin = time.monotonic()
     done = threading.Event()
 
@@ -56,7 +56,7 @@ def run_logged(
     failure: str,
     cwd: Path | None = None,
 ) -> None:
-    """Run a command with its output in a log; when it fails show the log's tail and raise."""
+    """Run a command with its output in a log; if it fails, show the log's tail and raise."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:
         status = subprocess.run(
@@ -70,4 +70,4 @@ def run_logged(
         ).returncode
     if status:
         print(tail(log), file=sys.stderr)
-        raise EngineError(f"{failure} (status {status}); everything it said is in {log}")
+        raise EngineError(f"{failure} (status {status}); its output is in {log}")

@@ -40,14 +40,14 @@ CHOICES = list(itertools.product(PAIRS, PYTHON_VERSIONS))
 
 @pytest.fixture(scope="session")
 def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, str], Project]:
-    """Generate the project of a pair and a Python version, unless that was done before."""
+    """Return a function that generates the project of a pair and Python version, cached."""
     folder = tmp_path_factory.mktemp("projects")
 
     @cache
     def make(pair: Pair, python_version: str) -> Project:
         into = folder / f"{pair}-{python_version}"
-        # With the newest Python nowhere to go, GitHub, and no option; with the others everywhere,
-        # no service for checks, and each option.
+        # The newest Python: no deployment target, GitHub, no options. The others: all targets, no
+        # CI service, all options.
         plain = python_version == PYTHON_VERSIONS[0]
         target, ci = ("none", "github") if plain else ("all", "none")
         path = generate(
@@ -66,19 +66,19 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Pair, st
 
 @pytest.fixture(scope="session", params=CHOICES, ids=lambda choices: "-".join(map(str, choices)))
 def project(request: pytest.FixtureRequest, make_project: Callable[..., Project]) -> Project:
-    """Each project in turn."""
+    """Return each project in turn."""
     return make_project(*request.param)
 
 
 @pytest.fixture(scope="session")
 def projects(make_project: Callable[..., Project]) -> list[Project]:
-    """All projects, for tools that start slowly and read many files at once."""
+    """Return all projects, for tools that start slowly and read many files at once."""
     return [make_project(*choices) for choices in CHOICES]
 
 
 def run_tool(name: str, *arguments: str | Path, cwd: Path = ROOT) -> None:
-    """Run a tool of this environment, and fail with what it says when it finds something."""
-    # Tools call each other, and the environment need not be activated.
+    """Run a tool of this environment; fail with its output when it finds a problem."""
+    # Tools call each other, and the environment may not be activated.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     program = shutil.which(name, path=path)
     assert program, f"{name} is not installed: it is in pyproject.toml's group of test tools"

@@ -10,7 +10,7 @@ from ..harness.template import ROOT
 
 
 def rendered_answers(**answers: str) -> dict[str, Any]:
-    """Return all of cookiecutter.json as templates see it, with ``answers`` given."""
+    """Return the context of cookiecutter.json, rendered with these ``answers``."""
     context = generate_context(str(ROOT / "cookiecutter.json"), extra_context=answers)
     return prompt_for_config(context, no_input=True)
 

@@ -6,14 +6,14 @@ from typing import Any
 
 from ..harness.template import FACTS
 
-# A proxy's own settings for the protocols that it is compiled with, each called after one.
+# Proxy settings for the protocols that it is compiled with, each named after a protocol.
 OWN_DIRECTIVE = re.compile(r"^ *[a-z]+_temp_path ")
 
 CHOICES: dict[str, dict[str, Any]] = FACTS["_servers"] | FACTS["_proxies"]
 
 
 def names(choice: str) -> set[str]:
-    """Return what ``choice`` is called: its value, its title, its packages and its image."""
+    """Return the names of ``choice``: its value, its title, its packages and its image."""
     entry = CHOICES[choice]
     found = {choice, entry["title"], *re.findall(r"[\w-]+", entry.get("requirement", ""))}
     if "image" in entry:
@@ -22,7 +22,7 @@ def names(choice: str) -> set[str]:
 
 
 def pattern(words: set[str]) -> re.Pattern[str]:
-    """Match any of ``words``, in any case, where no letter stands on either side."""
+    """Return a case-insensitive pattern for ``words`` with no letter before or after."""
     if not words:
         return re.compile(r"(?!)")
     longest_first = sorted(map(re.escape, words), key=len, reverse=True)
@@ -30,10 +30,10 @@ def pattern(words: set[str]) -> re.Pattern[str]:
 
 
 def belonging(choice: str) -> set[str]:
-    """Return the choices that ``choice`` cannot do without mentioning.
+    """Return the choices that the files of ``choice`` may mention.
 
-    They are those that it is made of, by its packages, and for a legacy one what its own prompt
-    names to take instead.
+    These are the choices that its packages include and, for a legacy server, the alternative
+    that its prompt names.
     """
     parts = ("title", "requirement", "debian_packages")
     said = json.dumps([CHOICES[choice].get(part) for part in parts])
@@ -44,7 +44,7 @@ def belonging(choice: str) -> set[str]:
 
 
 def foreign_names(*chosen: str) -> re.Pattern[str]:
-    """Match the names of all choices that have nothing to do with the ``chosen`` ones."""
+    """Return a pattern for the names of all choices unrelated to the ``chosen`` ones."""
     own = set().union(*(belonging(choice) for choice in chosen))
     allowed = {name.lower() for choice in own for name in names(choice)}
     words = {name for choice in set(CHOICES) - own for name in names(choice)}

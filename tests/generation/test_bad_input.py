@@ -13,14 +13,14 @@ from ..harness.template import FACTS, ROOT, SERVERS, generate
 FREE_TEXT = ("project_name", "description", "author_name")
 TYPED = (*FREE_TEXT, "project_slug", "package_name", "author_email")
 
-# What is typed for each question, and a part of the line that refuses it.
+# The question, the invalid input, and a part of the error message.
 REFUSED = [
     *((name, "", f"{name} is empty") for name in TYPED),
     *(("project_name", value, "project_name is empty") for value in (" ", "\t", "\u3000")),
     *((name, "x" * 300, "characters: use at most") for name in TYPED),
     *((name, "x ", "begins or ends with a space") for name in TYPED),
     *((name, "one\ntwo", "line break or another control character") for name in TYPED),
-    # Other line breaks, a terminal's escape, NUL, DEL, text that runs backwards, half a character.
+    # Other line breaks, a terminal escape, NUL, DEL, a right-to-left override, a lone surrogate.
     *(("description", f"one{control}two", "another control character") for control in (
         "\r", "\u2028", "\x85", "\x1b[31m", "\0", "\x7f", "\u202e", "\udc80",
     )),
@@ -46,7 +46,7 @@ REFUSED = [
         'm"e@example.com', "me@exa mple.com", "<me@example.com>", "é@example.com",
         "me@example..com",
     )),
-    # Names that nothing can be derived from.
+    # Names from which no valid slug or package name can be derived.
     *(("project_name", value, "project_slug is empty") for value in ("🚀", "!?", "---", "_")),
     *(("project_name", value, "project_slug") for value in ("3D Viewer", "x" * 60)),
     *(("project_name", value, "package_name") for value in ("Flask", "Test", "Import")),
@@ -54,7 +54,7 @@ REFUSED = [
 
 
 def shown(value: object) -> str:
-    """Return a test's id: what was typed, in ASCII and short."""
+    """Return a test's id: the input in ASCII, shortened."""
     return ascii(value)[1:-1][:30]
 
 
@@ -69,9 +69,9 @@ def test_it_is_rejected_and_leaves_no_files(name, value, said, tmp_path, capfd):
 
 
 def generate_literally(into: Path, **answers: str) -> None:
-    """Generate with ``answers`` as they are, like text that is typed at a prompt.
+    """Generate with the literal ``answers``, like text that is typed at a prompt.
 
-    Cookiecutter renders what stands on its command line, and here, as Jinja.
+    Cookiecutter renders values from its command line and from ``extra_context`` as Jinja.
     """
     generate(
         into, **{name: "{% raw %}" + value + "{% endraw %}" for name, value in answers.items()}
@@ -79,7 +79,7 @@ def generate_literally(into: Path, **answers: str) -> None:
 
 
 def run_cookiecutter(into: Path, *arguments: str, typed: str = "") -> subprocess.CompletedProcess:
-    """Run the program itself."""
+    """Run Cookiecutter as a program."""
     return subprocess.run(
         [
             sys.executable,
@@ -99,7 +99,7 @@ def run_cookiecutter(into: Path, *arguments: str, typed: str = "") -> subprocess
 
 
 def assert_refused(done: subprocess.CompletedProcess, said: str) -> None:
-    """Check what the program says: one line of ours, and a status that scripts see."""
+    """Check the program's output: one error line from the hook, and a failing exit status."""
     assert done.returncode != 0
     refusals = [line for line in done.stderr.splitlines() if line.startswith("Refused: ")]
     assert len(refusals) == 1, done.stderr
@@ -137,7 +137,7 @@ def test_template_syntax_at_the_prompt_is_rejected(mark, tmp_path):
 
 @pytest.mark.parametrize("broken", ["{{", "{% if %}", "{{ cookiecutter.nothing }}"])
 def test_template_syntax_on_the_command_line_is_cookiecutters_error(broken, tmp_path):
-    """There Cookiecutter renders them before any hook runs."""
+    """Cookiecutter renders these values before any hook runs."""
     assert run_cookiecutter(tmp_path, "--no-input", f"description={broken}").returncode != 0
     assert not any(tmp_path.iterdir())
 
@@ -150,7 +150,7 @@ def test_template_expressions_on_the_command_line_are_rendered_once(tmp_path):
 
 @pytest.mark.parametrize("slug", ["My-Service", "my service", "my/service", "../my-service", "."])
 def test_a_rejection_keeps_existing_files(slug, tmp_path):
-    """Not even where the bad slug leads to the folder of another project."""
+    """Existing files stay, even where the invalid slug points to another project's folder."""
     out = tmp_path / "out"
     for folder in (tmp_path / "my-service", out / "my-service", out / "refused", out / "my"):
         folder.mkdir(parents=True)
@@ -175,7 +175,7 @@ def test_accepting_all_defaults_works(tmp_path):
 
 
 def questions() -> list[str]:
-    """Return what Cookiecutter asks, in its order."""
+    """Return Cookiecutter's questions in order."""
     return [name for name in FACTS if not name.startswith("_")]
 
 
@@ -186,7 +186,7 @@ RUN_NO_IMAGES = [name for name, target in FACTS["_targets"].items() if not targe
 @pytest.mark.parametrize("server", NEED_AN_IMAGE)
 @pytest.mark.parametrize("target", RUN_NO_IMAGES)
 def test_a_server_that_needs_an_image_is_refused_where_none_can_run(target, server, tmp_path):
-    """With the nearest that can; where everything was asked for, the target is left out."""
+    """The error names the closest server that works; with "all", the target is left out."""
     nearest = FACTS["_servers"][server]["without_image"]
     choice = ("--no-input", f"deploy_to={target}")
     assert_refused(run_cookiecutter(tmp_path, *choice, f"wsgi_server={server}"), repr(nearest))
@@ -197,6 +197,6 @@ def test_a_server_that_needs_an_image_is_refused_where_none_can_run(target, serv
 
 
 def test_there_is_such_a_server_and_such_a_target():
-    """Or the test above tests nothing."""
+    """Otherwise the test above has no parameters."""
     assert NEED_AN_IMAGE
     assert RUN_NO_IMAGES

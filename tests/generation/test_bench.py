@@ -26,7 +26,7 @@ def test_interval_of_five_rounds_is_all_of_them():
 @pytest.mark.parametrize("count", range(5, 40))
 def test_interval_is_the_narrowest_that_is_sure_enough(count: int):
     least, most = interval(range(count))
-    assert least + most == count - 1, "as many are left out below as above"
+    assert least + most == count - 1, "the interval is not symmetric"
 
     def confidence(left_out: int) -> float:
         return 1 - 2 * sum(math.comb(count, below) for below in range(left_out + 1)) / 2**count
@@ -48,7 +48,7 @@ def test_ratio_has_one_in_its_interval_just_where_two_figures_overlap():
 
 
 def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
-    """Play rounds of three steps; return these, and the order in which steps were taken."""
+    """Run rounds of three steps; return the rounds and the order of the steps."""
     taken = []
 
     def take(step):
@@ -74,7 +74,7 @@ def test_a_noisy_round_is_repeated_and_excluded(monkeypatch):
     assert len(taken) == 4 * 3
     assert sorted(each.stolen_percent for each in found.counted) == [0, 0, 1]
     assert found.noise()["repeated"] == 1
-    assert found.errors() == 12, "a request that failed did so in whichever round"
+    assert found.errors() == 12, "errors of excluded rounds count too"
 
 
 def test_a_round_with_much_other_load_is_noisy():
@@ -103,7 +103,7 @@ def test_log_has_latencies_failures_and_late_requests():
     found = paced("\n".join([*lines, "5000000\t503\t100"]), asked=503, pause_ms=80)
     assert found.per_second == pytest.approx(100, rel=0.01)
     assert (found.p50_ms, found.answers, found.errors, found.late) == (2.0, 500, 3, 5)
-    assert found.p99_ms_of_parts == (2.0,) * 5, "one of a hundred in each part was slow"
+    assert found.p99_ms_of_parts == (2.0,) * 5, "1 of 100 requests in each part was slow"
 
 
 def test_no_answers_at_all_are_an_error():
@@ -111,7 +111,7 @@ def test_no_answers_at_all_are_an_error():
         paced("1\t503\t100", asked=10, pause_ms=1)
 
 
-# --- What is recorded, and compared with it ---
+# --- Recorded figures, and comparison with them ---
 
 COST = {
     "cost_over_flask": 10.0,
@@ -145,7 +145,7 @@ def test_check_passes_without_a_change(file, monkeypatch):
 
 @pytest.mark.parametrize(
     ("figure", "ends"),
-    # A connection for each request; 100 µs of middleware beside the 200 of an application.
+    # One connection per request; 100 µs of middleware in addition to the application's 200 µs.
     [("cost_over_flask", [15.0, 19.0]), ("application_over_flask", [2.9, 3.1])],
 )
 def test_check_detects_higher_costs(file, monkeypatch, figure, ends):
@@ -169,7 +169,7 @@ def test_check_says_that_it_has_nothing_to_compare_with(file):
 
 @pytest.fixture
 def measured(monkeypatch) -> list[str]:
-    """Measure nothing; the names of what would have been."""
+    """Replace the measurements; return the names of the requested ones."""
     names: list[str] = []
 
     def measure(pair, *_):
@@ -210,7 +210,7 @@ def test_figures_of_an_earlier_bench_stay_until_all_are_new(file, measured, monk
     assert list(file.parent.iterdir()) == [file]
 
 
-# --- Who is measured ---
+# --- What is measured ---
 
 
 def test_every_pair_has_a_cost_of_before():

@@ -9,7 +9,7 @@ from ..harness.template import FACTS, FOLDER, PROXIES, SERVERS
 QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
 MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]
 ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_targets"}
-# Answers that stand for no variant, or for every one.
+# Answers that mean no variant, or all variants.
 UNLIKE_OTHERS = ("none", "all")
 
 
@@ -47,7 +47,7 @@ def test_every_choice_that_differs_by_files_has_a_folder():
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_a_legacy_server_is_marked_everywhere(server):
-    """In the menu and in the README, each time with what to take instead."""
+    """The menu and the README mark a legacy server and name an alternative."""
     label = FACTS["__prompts__"]["wsgi_server"][server]
     know = FACTS["_servers"][server]["know"]
     assert ("legacy" in label) == ("legacy" in know)
@@ -57,7 +57,7 @@ def test_a_legacy_server_is_marked_everywhere(server):
 
 
 def test_there_is_a_legacy_server():
-    """Or the test above tests nothing."""
+    """Otherwise the test above checks nothing."""
     assert any("legacy" in label for label in FACTS["__prompts__"]["wsgi_server"].values())
 
 
@@ -66,8 +66,8 @@ def test_descriptions_fit_where_they_are_rendered(choice):
     entry = (FACTS["_servers"] | FACTS["_proxies"])[choice]
     assert entry["documentation"].startswith("https://")
     for text in (entry["good_for"], entry["know"]):
-        assert text and "\n" not in text and not text.endswith("."), "a part of a sentence"
-        assert "|" not in text, "it stands in a table"
+        assert text and "\n" not in text and not text.endswith("."), "must be part of a sentence"
+        assert "|" not in text, "the text is a table cell"
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -36,21 +36,21 @@ def test_every_concern_was_tested(recorded, expected):
     concerns = sorted(file.stem.removeprefix("test_") for file in files)
     for pair, facts in recorded.items():
         assert list(facts["concerns"]) == expected[pair]["concerns"] == concerns, (
-            f"run `make conformance` for {pair}"
+            f"outdated: run `make conformance` for {pair}"
         )
         assert facts["passed"] == sum(facts["concerns"].values())
 
 
-def test_known_limits_match_the_tests(recorded, expected):
+def test_expected_failures_match_the_tests(recorded, expected):
     for pair, facts in recorded.items():
-        assert facts["known_limits"] == expected[pair]["known_limits"], (
-            f"`make conformance`: {pair}"
+        assert facts["expected_failures"] == expected[pair]["expected_failures"], (
+            f"run `make conformance`: {pair}"
         )
 
 
 def test_abilities_match_the_tests(recorded, expected):
     for pair, facts in recorded.items():
-        assert facts["abilities"] == expected[pair]["abilities"], f"`make conformance`: {pair}"
+        assert facts["abilities"] == expected[pair]["abilities"], f"run `make conformance`: {pair}"
 
 
 def test_the_page_matches_the_data(recorded):
@@ -66,7 +66,7 @@ def report(nodeid: str, outcome: str, **more) -> pytest.TestReport:
 
 
 def test_outcomes_become_a_page():
-    """A run in small: two probes passed, one of them in twelve tries; one cannot pass."""
+    """A small run: two probes passed, one with 12 requests, and one failed as expected."""
     pair = PAIRS[-1]
     file = "tests/pairs/test_bodies.py"
     passed = [
@@ -85,7 +85,7 @@ def test_outcomes_become_a_page():
             "passed": 2,
             "concerns": {"bodies": 2},
             "counts": {"requests": 12},
-            "known_limits": [{"probe": "bodies::test_upload[c]", "reason": "cannot"}],
+            "expected_failures": [{"probe": "bodies::test_upload[c]", "reason": "cannot"}],
             "abilities": {"calls::test_dns": {"tests": 2, "limitations": ["cannot"]}},
         }
     }

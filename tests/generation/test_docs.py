@@ -15,7 +15,7 @@ from mdit_py_plugins.anchors import anchors_plugin
 from ..harness import docs
 from ..harness.readme import blocks, commands, page_commands
 from ..harness.settings import defaults, explained, readers
-from ..harness.template import FACTS, PAIRS, ROOT, SERVERS, known_limits
+from ..harness.template import FACTS, PAIRS, ROOT, SERVERS, expected_failures
 from .conftest import Project
 from .test_readme import words_given_to
 
@@ -29,12 +29,12 @@ ALL_PAGES = [
         capture_output=True,
         text=True,
     ).stdout.split("\0")
-    # Those of the template are looked at in projects; one is a page's template.
+    # The template's pages are checked in generated projects. One file is a page's template.
     if name and not name.startswith("{{") and ROOT / name != docs.performance.TEMPLATE
 ]
 each_page = pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
-# Commands of the pages that no test runs as they stand there, and why; by their beginning.
+# Commands of the pages that no test runs literally, with the reason; matched by their beginning.
 NOT_RUN = {
     "pipx run cookiecutter": "it wants this repository's public address; the tests generate by it",
     "cd my-flask-service": "the tests give the folder to each command",
@@ -42,14 +42,14 @@ NOT_RUN = {
     ".venv/bin/python -m pytest": "it is what the tests are started by",
     ".venv/bin/python -m tests.differential": "it is what make differential runs",
 }
-# What a project's README has is run by the tests of that.
+# The tests of a project's README run the commands that are in it too.
 RUN_FROM_READMES = ["docker compose up --build --wait"]
 
-# What .env.example shows beside a name as an example, where there is no default.
+# Settings without a default, for which .env.example shows an example value.
 EXAMPLES = {"CA_BUNDLE", "PIP_CONF", "OTEL_EXPORTER_OTLP_ENDPOINT"}
 
 
-# --- What is made ---
+# --- Generated pages ---
 
 
 def test_pages_are_fresh(capfd):
@@ -75,16 +75,16 @@ def test_each_server_and_proxy_has_its_page():
         assert "print(about(cog.inFile))" in text and "print(details(cog.inFile))" in text
 
 
-def test_every_known_limit_is_documented_once():
-    """As its server's, or as its proxy's."""
-    reasons = {reason for pair in PAIRS for reason in known_limits(pair).values()}
-    told = [reason for choice in docs.CHOICES for reason in docs.own_limits(choice)]
-    assert sorted(told) == sorted(reasons)
+def test_every_limitation_is_documented_once():
+    """Each limitation is documented either for its server or for its proxy."""
+    reasons = {reason for pair in PAIRS for reason in expected_failures(pair).values()}
+    documented = [reason for choice in docs.CHOICES for reason in docs.limitations_of(choice)]
+    assert sorted(documented) == sorted(reasons)
     assert reasons
 
 
 def test_missing_figures_are_omitted(tmp_path, monkeypatch):
-    """Then each page has those of its own pairs: shown with invented ones."""
+    """A page has no figures until its pairs are measured, and then only theirs (invented here)."""
     file = tmp_path / "performance.json"
     monkeypatch.setattr(docs.performance, "FILE", file)
     assert docs.figures() == ""
@@ -102,7 +102,7 @@ def test_missing_figures_are_omitted(tmp_path, monkeypatch):
     }
     file.write_text(json.dumps({"pairs": {str(PAIRS[0]): facts[str(PAIRS[0])]}}))
     last = docs.Choice("servers", SERVERS[-1])
-    assert docs.figures(last.pairs) == "", "another pair was measured"
+    assert docs.figures(last.pairs) == "", "figures of another pair"
     assert docs.figures().count(" 170.2 |") == 1
     file.write_text(json.dumps({"pairs": facts}))
     shown = docs.figures(last.pairs, docs="../")
@@ -126,7 +126,7 @@ def test_every_setting_is_on_the_page_and_every_one_on_it_is_read(projects: list
     read = {name for project in projects for name in readers(project.path)}
     shown = {name for p in projects for group in explained(p.path) for name in group.values}
     assert names_on_the_page() == read | shown
-    # What compose.yaml hands on under its own name is read in the container.
+    # Variables that compose.yaml passes through are read in the container.
     assert shown - read == set()
 
 
@@ -149,7 +149,7 @@ def parsed(page: Path):
 
 
 def links(page: Path) -> Iterator[str]:
-    """Yield where a page's links and pictures lead."""
+    """Yield the targets of a page's links and images."""
     for token in parsed(page):
         for child in token.children or []:
             if child.type == "link_open":
@@ -166,12 +166,12 @@ def anchors(page: Path) -> set[str]:
 
 
 def broken(page: Path, root: Path) -> list[str]:
-    """Return a page's links that lead nowhere, or out of the repository or project."""
+    """Return a page's broken links, and those that leave the repository or project."""
     found = []
     for link in links(page):
         parts = urlsplit(link)
         if parts.scheme or parts.netloc:
-            # `make links` asks them; one of this machine is an example.
+            # `make links` checks external links. Links to 127.0.0.1 are examples.
             if parts.scheme not in ("https", "http") or not re.fullmatch(
                 r"[a-z0-9-]+(\.[a-z0-9-]+)+(:\d+)?", parts.netloc
             ):
@@ -214,7 +214,7 @@ def test_broken_links_are_detected(tmp_path):
 def test_every_command_is_run_or_has_a_reason():
     run = words_given_to("run_page", ".") | set(RUN_FROM_READMES)
     found = [command for page in WRITTEN for command in page_commands(page)]
-    # All that stands under a heading, by the tests of updates.
+    # The tests of updates run all commands below a heading.
     page = ROOT / "docs" / "updating.md"
     followed = "\n".join(
         commands(page, heading) for heading in words_given_to("follow", "updating")
@@ -224,10 +224,10 @@ def test_every_command_is_run_or_has_a_reason():
             continue
         by = [words for words in run if command.startswith(words)]
         by += [words for words in NOT_RUN if re.match(rf"{re.escape(words)}(?!\S)", command)]
-        assert by, f"no test runs this, and nothing says why: {command}"
+        assert by, f"no test runs this command, and NOT_RUN has no reason: {command}"
     for words in [*run, *NOT_RUN]:
-        assert any(command.startswith(words) for command in found), f"on no page any more: {words}"
-    assert set(RUN_FROM_READMES) <= words_given_to("run_readme", "."), "run by no test"
+        assert any(command.startswith(words) for command in found), f"not on any page: {words}"
+    assert set(RUN_FROM_READMES) <= words_given_to("run_readme", "."), "no test runs it"
 
 
 def test_make_targets_in_pages_exist():
@@ -241,7 +241,7 @@ def test_make_targets_in_pages_exist():
 
 
 def test_messages_of_the_troubleshooting_page_are_produced():
-    """By a test for each of its headings that has a quotation."""
+    """Each heading with a quoted message has a test that produces the message."""
     page = docs.DOCS / "troubleshooting.md"
     text = page.read_text(encoding="utf-8")
     headings = [
@@ -251,7 +251,7 @@ def test_messages_of_the_troubleshooting_page_are_produced():
 
 
 def test_pages_name_only_existing_choices():
-    """What a page calls a pair is one."""
+    """Each name on a page that looks like a pair is a pair."""
     pairs = {str(pair) for pair in PAIRS}
     proxies = "|".join(FACTS["proxy"])
     for page in WRITTEN:

@@ -31,7 +31,7 @@ AWKWARD = [
     "café — naïve, ½ “quoted”",
     "漢字かな　한국어",
     "rocket 🚀 family 👩\u200d👧 flag 🇫🇷",
-    # Hebrew, and Persian with a joiner: from right to left.
+    # Right-to-left text: Hebrew, and Persian with a zero-width non-joiner.
     "\u05e9\u05dc\u05d5\u05dd \u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
     "a\u00a0b",
     "null",
@@ -54,7 +54,7 @@ class TextOf(HTMLParser):
         self.close()
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        """Begin an element; those without an end hold no text."""
+        """Begin an element; ignore void elements, which contain no text."""
         if tag not in ("meta", "link", "br", "img", "hr"):
             self.open.append(tag)
             self.found.setdefault(tag, []).append("")
@@ -64,21 +64,21 @@ class TextOf(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        """Add to the innermost element."""
+        """Add text to the innermost element."""
         if self.open:
             self.found[self.open[-1]][-1] += data
 
 
 @pytest.fixture(scope="module", params=AWKWARD, ids=ascii)
 def text(request: pytest.FixtureRequest) -> str:
-    """Each awkward text in turn."""
+    """Return each awkward text in turn."""
     return request.param
 
 
 @pytest.fixture(scope="module")
 def project(text: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate a project with that text in every free field."""
-    # As typed at a prompt: what stands here is rendered otherwise.
+    """Generate a project with this text in every free-text field."""
+    # Use the text literally, as at a prompt: Cookiecutter would render it as Jinja here.
     literal = "{% raw %}" + text + "{% endraw %}"
     return generate(
         tmp_path_factory.mktemp("awkward"),
@@ -100,7 +100,7 @@ def test_page(project, text):
     package = project / "src" / "awkward"
     config = tomllib.loads((package / "about.toml").read_text(encoding="utf-8"))
     assert (config["PROJECT_NAME"], config["DESCRIPTION"]) == (text, text)
-    # Flask escapes what it renders; nothing of the text may be taken for a template either.
+    # Flask escapes values, and the text must not be interpreted as a template.
     page = Environment(loader=FileSystemLoader(package / "templates"), autoescape=True)
     html = page.get_template("index.html").render(config=config, url_for=lambda *_, **__: "/")
     found = TextOf(html).found
@@ -123,14 +123,14 @@ def test_licence(project, text):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Generate a project of the same name without awkward text."""
+    """Generate a project with the same slug and without awkward text."""
     return generate(
         tmp_path_factory.mktemp("plain"), project_slug="awkward", package_name="awkward"
     )
 
 
 def test_other_files_do_not_contain_it(project, plain):
-    """Least of all the Python, shell and YAML files."""
+    """Other files, such as Python, shell and YAML files, do not depend on the text."""
     spoken = {"README.md", "LICENSE", "pyproject.toml", "src/awkward/about.toml"}
     for path in plain.rglob("*"):
         name = path.relative_to(plain).as_posix()

@@ -23,7 +23,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def run_hook(hook: Path, project: Path) -> None:
-    """Run a hook as Cookiecutter does, but with nothing but Python's own library in reach."""
+    """Run a hook as Cookiecutter does, but with only the standard library available."""
     answers = rendered_answers()
     source = environment(answers).from_string(hook.read_text(encoding="utf-8"))
     subprocess.run(
@@ -52,7 +52,7 @@ def test_hooks_need_only_the_standard_library(hook):
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook.stem)
 def test_hooks_do_not_depend_on_the_system(hook):
-    """Neither its encoding and ends of lines, nor a shell or links, which not all have."""
+    """Hooks do not depend on the default encoding, line endings, a shell or symbolic links."""
     nodes = list(ast.walk(ast.parse(hook.read_text(encoding="utf-8"))))
     imported = {
         alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
@@ -83,7 +83,7 @@ def test_each_project_has_a_signing_key_of_its_own(tmp_path):
         for name in ("one", "two")
     }
     assert len(keys) == 2
-    assert all(len(key) >= 43 for key in keys), "256 bits, as text"
+    assert all(len(key) >= 43 for key in keys), "less than 256 bits (base64)"
 
 
 @pytest.mark.posix
@@ -96,7 +96,7 @@ def test_only_the_owner_reaches_the_key_on_the_host_and_anybody_in_the_container
 @pytest.mark.posix
 @pytest.mark.parametrize("umask", ["077", "002"])
 def test_the_umask_does_not_matter(umask, tmp_path):
-    """Under 077 the container could not read the key, under 002 others could list the folder."""
+    """A umask of 077 must not make the key unreadable, nor 002 let others list the folder."""
     subprocess.run(
         [
             "sh",

@@ -11,7 +11,7 @@ from .conftest import Project, run_tool
 
 @pytest.fixture(scope="module")
 def folders(projects: list[Project], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """All projects, and one of each server with the longest names: lines grow with them."""
+    """Return all projects, and one per server with the longest names, which make long lines."""
     longest = tmp_path_factory.mktemp("longest")
     return [project.path for project in projects] + [
         generate(
@@ -35,23 +35,23 @@ def test_hadolint(folders: list[Path]):
 
 
 def test_gixy(folders: list[Path], tmp_path: Path):
-    """Where a configuration is a template, as the image's entry point fills it in."""
+    """Templates of configurations are filled in first, as the image's entry point does."""
     texts = {file.read_text() for folder in folders for file in folder.rglob("*.conf.template")}
     assert texts
     for text in texts:
         text = re.sub(r"\$\{\w*UPSTREAM\}", "app:8000", text)
         text = re.sub(r"\$\{\w*RESOLVERS\}", "127.0.0.11", text)
-        # gixy reads patterns as Python did before 3.11, without possessive repetition.
+        # gixy does not support possessive quantifiers, like Python before 3.11.
         text = re.sub(r"([*+?}])\+", r"\1", text)
         (tmp_path / "proxy.conf").write_text(re.sub(r"\$\{[A-Z_]+\}", "30", text))
-        # try_files costs one look at the disk for each static file, and is meant to.
+        # try_files costs one file system check per static file. This is intended.
         run_tool(
             "gixy", "--disable-includes", "--skips=try_files_is_evil_too", tmp_path / "proxy.conf"
         )
 
 
 def test_yamllint(folders: list[Path]):
-    # Elastic Beanstalk calls its files .config.
+    # Elastic Beanstalk's YAML files have the suffix .config.
     kinds = ("*.yaml", "*.yml", "*.config")
     files = [file for folder in folders for kind in kinds for file in folder.rglob(kind)]
     run_tool("yamllint", "--strict", "--config-file", ROOT / ".yamllint", *files)
@@ -64,7 +64,7 @@ def test_pre_commit(folders: list[Path]):
 def test_compose_schema(folders: list[Path], tmp_path: Path):
     files = []
     for number, file in enumerate(file for each in folders for file in each.glob("compose*.yaml")):
-        # The schema knows what a file says, not how compose merges it with others.
+        # The schema describes single files, without compose's merge tags.
         text = file.read_text(encoding="utf-8").replace(" !override", "")
         files.append(tmp_path / f"{number}-{file.name}")
         files[-1].write_text(text, encoding="utf-8")
@@ -78,7 +78,7 @@ def test_shellcheck(folders: list[Path]):
 
 
 def is_shell_script(file: Path) -> bool:
-    """Say whether a file is meant for a shell, by its name or its first line."""
+    """Return whether a file is a shell script, by its name or its first line."""
     if not file.is_file():
         return False
     first, *_ = file.read_bytes().split(b"\n", 1)
@@ -86,11 +86,11 @@ def is_shell_script(file: Path) -> bool:
 
 
 def test_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """By what git runs before each commit, on all files that it knows."""
+    """The pre-commit hooks pass on all tracked files."""
     monkeypatch.setenv("PRE_COMMIT_HOME", str(tmp_path))
     run_tool("pre-commit", "run", "--all-files")
 
 
 def test_duplicate_code():
-    """Nothing is told twice: by hand alone, as it takes too long before each commit."""
+    """There is no duplicate code; too slow for a pre-commit hook."""
     run_tool("pylint", "--disable=all", "--enable=duplicate-code", "hooks", "tests")

@@ -32,7 +32,7 @@ IMPORT_NAMES = {
 
 
 def rendered(file: Path, **answers: str) -> str:
-    """Return a file of the template as these answers make it."""
+    """Return a file of the template, rendered with these answers."""
     context = rendered_answers(**answers)
     source = environment(context).from_string(file.read_text(encoding="utf-8"))
     return source.render(cookiecutter=context)
@@ -40,7 +40,7 @@ def rendered(file: Path, **answers: str) -> str:
 
 @cache
 def pins(lock: Path) -> dict[str, Requirement]:
-    """Return the requirements that a lock pins, those of every option too, by name."""
+    """Return the requirements that a lock pins, including those of all options, by name."""
     text = rendered(lock, **OPTIONS)
     text = re.sub(r"(?m)#.*$", "", text).replace("\\\n", " ")
     found = {}
@@ -62,7 +62,7 @@ def test_every_pin_is_exact_and_comes_from_any_index(lock):
         assert pin.url is None
     text = lock.read_text(encoding="utf-8")
     assert "://" not in text
-    assert not re.search(r"(?m)^\s*--?(?!hash=)\w", text), "an option, such as an index"
+    assert not re.search(r"(?m)^\s*--?(?!hash=)\w", text), "a pip option, such as an index"
 
 
 def wanted(requirements: list[str]) -> set[str]:
@@ -85,7 +85,7 @@ def test_the_locks_contain_the_dependencies(server):
 
 @pytest.mark.parametrize("server", SERVERS)
 def test_locks_agree_on_versions(server):
-    """No package stands in two locks with different versions: pip refuses that."""
+    """No package has different versions in two locks: pip rejects that."""
     found: dict[str, str] = {}
     for lock in [*SHARED, OWN[server]]:
         for name, pin in pins(lock).items():
@@ -115,14 +115,14 @@ def test_reserved_names_are_sorted_and_lower_case(names):
     ids=["shared", *SERVERS],
 )
 def test_no_package_can_hide_a_dependency(locks, reserved):
-    """What an installed package is imported as is no name for the application."""
+    """The import names of installed packages are reserved."""
     installed = {name for lock in (*SHARED, *locks) for name in pins(lock)}
     for name in [name for lock in locks for name in pins(lock)]:
         found = {IMPORT_NAMES.get(name, name.replace("-", "_"))}
-        # zope-event is zope.event: several packages share a name that none of them has for itself.
+        # zope-event is imported as zope.event: several packages share a namespace.
         if (namespace := name.split("-")[0]) not in installed:
             found.add(namespace)
-        assert found & set(reserved), f"reserve what {name} is imported as"
+        assert found & set(reserved), f"reserve the import name of {name}"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
@@ -131,7 +131,7 @@ def test_no_package_can_hide_a_module_of_the_project(pair, make_project):
     folders = {
         path.name for path in project.path.iterdir() if path.is_dir() and path.name.isidentifier()
     } - {"secrets"}
-    # Python and pytest import these by their file's name alone.
+    # Python and pytest import these as top-level modules, by their file names.
     modules = {
         path.stem
         for folder in ("server", "tests")

@@ -10,7 +10,7 @@ from tests.bench.neighbours import NEIGHBOURS
 from tests.bench.targets import COMPARISONS, MAIN
 from tests.harness.template import PAIRS, PROXIES, SERVERS, Pair
 
-# --- What is recorded ---
+# --- Recorded figures ---
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def test_page_is_made_from_the_figures(facts):
     text = page.PAGE.read_text(encoding="utf-8")
     if facts.get("format") == page.FORMAT:
         assert text == page.render(facts), "run `make bench-page`"
-    else:  # the page of an earlier bench, until `make bench` has run
+    else:  # the figures have an earlier format: the page stays until `make bench` has run
         assert facts["commit"] in text
 
 
@@ -40,11 +40,11 @@ def test_charts_are_there_for_light_and_dark_grounds(facts):
     assert {file.name for file in page.CHARTS.iterdir()} == drawn
 
 
-# --- How it is shown, with invented figures ---
+# --- The page, with invented figures ---
 
 
 def run(per_second: float, spread: float = 0.02) -> dict:
-    """What is recorded of some work."""
+    """Return an invented record of one workload."""
     ends = [per_second * (1 - spread), per_second * (1 + spread)]
     return {
         "per_second": per_second,
@@ -57,7 +57,7 @@ def run(per_second: float, spread: float = 0.02) -> dict:
 
 
 def invented(number: int) -> dict:
-    """What is recorded of a pair."""
+    """Return an invented record of a pair."""
     half = {
         "per_second": 500.0,
         "p50_ms": 2.0,
@@ -121,7 +121,7 @@ def invented(number: int) -> dict:
 
 @pytest.fixture
 def made_up() -> dict:
-    """What a whole run records."""
+    """Return an invented record of a whole run."""
     names = [*{one.ours for one in COMPARISONS}, *NEIGHBOURS]
     work = {f"{work}_{name}": run(1000.0) for work in ("json", "page", "wait") for name in names}
     return {
@@ -144,7 +144,7 @@ def made_up() -> dict:
 
 
 def row(text: str, begins: str) -> str:
-    """Return the one line of a table that begins so."""
+    """Return the only table row whose first cell is ``begins``."""
     (line,) = (line for line in text.splitlines() if line.startswith(f"| {begins} |"))
     return line
 

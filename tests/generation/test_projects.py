@@ -11,8 +11,8 @@ from ..harness.template import FACTS, FOLDER, LICENSES, OPTIONS, generate, templ
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
 
-# A statement has a blank or a sign after its mark; a log format such as "%{%H}t" has none. GitHub's
-# own expressions begin with a dollar.
+# A Jinja statement has a space or a sign after its mark; a log format such as "%{%H}t" does not.
+# GitHub's expressions begin with a dollar sign.
 JINJA = re.compile(r"(?<!\$)\{\{|\{%[-+ ]|cookiecutter", re.IGNORECASE)
 
 
@@ -31,7 +31,7 @@ def test_files_match_the_template_and_the_choices(project: Project):
     for path in template_files():
         name = path.relative_to(FOLDER).as_posix()
         name = name.replace("{{cookiecutter.package_name}}", "my_flask_service")
-        # Only where a platform asks for it: Cookiecutter leaves out what has no name.
+        # Only for platforms that need it: Cookiecutter skips files with an empty name.
         if "{{cookiecutter.__graceful_stop}}" in name and project.target == "none":
             continue
         name = name.replace("{{cookiecutter.__graceful_stop}}", "graceful-stop")
@@ -39,14 +39,14 @@ def test_files_match_the_template_and_the_choices(project: Project):
             _, question, answer, name = name.split("/", 3)
             if chosen[question] not in (answer, "all"):
                 continue
-            # A platform's own Python cannot run a server that needs an image.
+            # A platform's Python runtime cannot run a server that needs an image.
             without = name.startswith(f"deploy/{answer}/python/") or (
                 question == "deploy_to" and not FACTS["_targets"][answer]["runs_images"]
             )
             if needs_image and without:
                 continue
         expected.add(name)
-    # Beside the key, the secrets folder may hold an empty file for secrets that are not used.
+    # The secrets folder may also contain an empty file, for unused secrets.
     assert set(project.files()) - {"secrets/none"} == expected
 
 
@@ -64,10 +64,10 @@ def test_folders_are_described(project: Project):
 def test_no_template_syntax_is_left(project: Project):
     for name, path in project.files().items():
         assert not JINJA.search(name)
-        # Flask's own templates are Jinja too.
+        # Flask's templates are Jinja too.
         if not re.fullmatch(r"src/[^/]+/templates/.*", name):
             found = JINJA.search(path.read_text(encoding="utf-8"))
-            assert not found, f"{name} holds {found[0]!r}"
+            assert not found, f"{name} contains {found[0]!r}"
 
 
 def test_files_mention_only_chosen_servers_and_proxies(project: Project):
@@ -97,12 +97,12 @@ def test_text_files_are_plain(project: Project):
     for name, path in project.files().items():
         content = path.read_bytes()
         assert b"\r" not in content, f"{name} has a carriage return"
-        assert not content or content.endswith(b"\n"), f"{name} ends in the middle of a line"
-        assert not re.search(rb"[ \t]\n", content), f"{name} has blanks at the end of a line"
+        assert not content or content.endswith(b"\n"), f"{name} has no newline at its end"
+        assert not re.search(rb"[ \t]\n", content), f"{name} has trailing whitespace"
 
 
 def test_files_have_the_modes_of_the_templates_files(project: Project):
-    """Those that the clone gave them; none of them needs to be executable."""
+    """Files keep the modes of the clone; none needs to be executable."""
     usual = (FOLDER / "README.md").stat().st_mode
     for name, path in project.files().items():
         if not name.startswith("secrets/"):
@@ -148,7 +148,7 @@ def test_images_match_the_choices(project: Project):
     commands = [ast.literal_eval(text) for text in re.findall(r"^CMD (\[.*\])$", dockerfile, re.M)]
     assert server["command"] in commands
     assert proxy["command"] in commands
-    # Files that the command names are there.
+    # The files that the command names exist.
     for word in server["command"]:
         if (file := word.removeprefix("file:")).startswith("server/"):
             assert (project.path / file).is_file(), f"the command names {file}, which is missing"
@@ -163,7 +163,7 @@ BY_STOP_SIGNAL = {entry["stop_signal"]: name for name, entry in FACTS["_servers"
 )
 @pytest.mark.parametrize("server", BY_STOP_SIGNAL.values())
 def test_images_stop_on_sigterm_if_a_platform_sends_only_that(server, target, tmp_path):
-    """Those that it is sent to, if their own stop signal is another one."""
+    """Images that get SIGTERM, and whose stop signal differs, have the wrapper."""
     project = generate(tmp_path, wsgi_server=server, deploy_to=target)
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
     told = {
@@ -187,7 +187,7 @@ def test_images_stop_on_sigterm_if_a_platform_sends_only_that(server, target, tm
 
 
 def test_base_images_are_pinned_and_can_be_replaced(project: Project):
-    """Stages start from nothing, each other, or an argument that names a release or a stage."""
+    """Stages start from scratch, another stage, or an ARG that names a release or a stage."""
     dockerfile = (project.path / "Dockerfile").read_text(encoding="utf-8")
     arguments = dict(re.findall(r"^ARG (\w+)=(.+)$", dockerfile, re.MULTILINE))
     stages = {"scratch"}
@@ -209,7 +209,7 @@ def test_compose_file_runs_the_pair(project: Project):
 
 
 def test_settings_are_explained(project: Project):
-    """Each setting that the compose files take stands in .env.example, and the other way round."""
+    """The compose files and .env.example have the same settings."""
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     texts = [file.read_text(encoding="utf-8") for file in project.path.glob("compose*.yaml")]
     taken = set(re.findall(r"\$\{(\w+)", "".join(texts))) - {"COMPOSE_PROJECT_NAME"}

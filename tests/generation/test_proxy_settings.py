@@ -12,7 +12,7 @@ pytestmark = pytest.mark.posix
 
 
 def settings(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run the script as on a machine of four CPUs whose /sys/fs/cgroup is ``folder``."""
+    """Run the script as on a machine with four CPUs whose /sys/fs/cgroup is ``folder``."""
     nproc = folder / "nproc"
     nproc.write_text("#!/bin/sh\necho 4\n")
     nproc.chmod(0o755)
@@ -44,7 +44,7 @@ def settings(folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     ids=str,
 )
 def test_workers_are_as_many_as_the_cpus(files: dict[str, str], workers: int, tmp_path: Path):
-    """Those that the container may use; parts of one are one."""
+    """There is one worker per CPU that the container may use; fractions are rounded up."""
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)

@@ -15,7 +15,7 @@ NOT_RUN = {
 
 
 def words_given_to(function: str, folder: str) -> set[str]:
-    """Return the second argument of each call of ``function`` below a folder of the tests."""
+    """Return the second argument of each call of ``function`` in a folder of the tests."""
     calls = [
         node
         for file in (ROOT / "tests" / folder).rglob("*.py")
@@ -26,11 +26,11 @@ def words_given_to(function: str, folder: str) -> set[str]:
 
 
 def test_every_command_of_a_projects_readme_is_run(tmp_path):
-    """Or there is a reason why it is not; and what is run still stands there."""
+    """Each command is run or has a reason in NOT_RUN, and each of these is in the README."""
     project = generate(tmp_path)
     found = readme_commands(project)
     run = words_given_to("run_readme", ".")
-    # All that stands under a heading, by the tests of compose's overlays.
+    # The tests of compose's overlays run all commands below a heading.
     under = {
         heading: commands(project / "README.md", heading)
         for heading in words_given_to("commands", "overlays")
@@ -44,7 +44,7 @@ def test_every_command_of_a_projects_readme_is_run(tmp_path):
 
 
 def test_the_hosting_page_describes_each_platform():
-    """What was validated and tried, and what never ran, in the order of the choices."""
+    """The page has one row per platform, in the order of the choices."""
     page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
     _, table = page.split("\n|---|---|---|---|---|\n")
     rows = [row.strip("| ").split(" | ") for row in table.partition("\n\n")[0].splitlines()]

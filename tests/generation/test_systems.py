@@ -14,20 +14,20 @@ import pytest
 from ..harness.template import FACTS, FOLDER, ROOT, generate, template_files
 from .contexts import environment, rendered_answers
 
-# Names that are devices on Windows, whatever follows a dot.
+# Names that are devices on Windows, with any suffix.
 DEVICE = re.compile(r"(con|prn|aux|nul|(com|lpt)\d)(\.|$)", re.IGNORECASE)
-# Of a path on Windows, its end included.
+# Maximum length of a path on Windows, including the terminating NUL.
 LONGEST_PATH = 260
 # Where Cookiecutter keeps the template, and where cruft generates; a user's name has at most 20
 # characters.
 KEPT_IN = r"C:\Users\twenty-characters-xx\.cookiecutters\cookiecutter-flask-sidecar"
 MADE_IN = r"C:\Users\twenty-characters-xx\AppData\Local\Temp\tmp12345678"
-# A locale whose text is ASCII alone, and Python left to it: stricter than Windows' code pages.
+# An ASCII locale, which Python does not override: stricter than Windows' code pages.
 ASCII_ONLY = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
 
 
 def git(folder: Path, *arguments: str | Path) -> str:
-    """Run git in a folder with a configuration like that of Windows, and return what it printed."""
+    """Run git in a folder with a configuration like that of Windows; return its output."""
     return subprocess.run(
         [
             "git",
@@ -48,13 +48,13 @@ def git(folder: Path, *arguments: str | Path) -> str:
 
 @pytest.fixture(scope="module")
 def tracked() -> dict[str, str]:
-    """The mode of each file that git knows here, by its name."""
+    """Return the mode of each tracked file of this repository, by its name."""
     lines = git(ROOT, "ls-files", "--stage", "-z").split("\0")
     return {name: about.split()[0] for about, _, name in (x.partition("\t") for x in lines) if name}
 
 
 def test_names_are_valid_on_windows(tracked):
-    """Those of this repository, which Cookiecutter clones there; the projects' come from them."""
+    """The names of this repository's files are valid, and so are the projects' names."""
     for name in tracked:
         for part in Path(name).parts:
             assert not set(part) & set('<>:"\\|?*'), name
@@ -65,7 +65,7 @@ def test_names_are_valid_on_windows(tracked):
 
 
 def test_paths_are_valid_on_windows(tracked):
-    """In Cookiecutter's folder, and as generated, before the hook moves them, with long names."""
+    """Paths fit in Cookiecutter's folder, and as generated with long names before the hook."""
     names = [rf"{KEPT_IN}\{name}" for name in tracked]
     answers = rendered_answers(project_slug="s" * 40, deploy_to="all")
     jinja = environment(answers)
@@ -76,13 +76,13 @@ def test_paths_are_valid_on_windows(tracked):
 
 
 def test_files_are_not_links(tracked):
-    """Windows makes none for everybody; and nothing of the template needs to be executable."""
+    """There are no symbolic links (restricted on Windows) and no executable template files."""
     assert set(tracked.values()) <= {"100644", "100755"}
     assert {mode for name, mode in tracked.items() if name.startswith(FOLDER.name)} == {"100644"}
 
 
 def test_line_endings_after_a_clone_on_windows(tmp_path):
-    """Whatever git is told there: .gitattributes says so, here and in each project."""
+    """.gitattributes sets the line endings, independent of git's configuration."""
     git(tmp_path, "clone", "--quiet", "--depth", "1", ROOT.as_uri(), "template")
     cloned = tmp_path / "template"
     files = [path for path in (cloned / FOLDER.name).rglob("*") if path.is_file()]
@@ -99,7 +99,7 @@ def test_line_endings_after_a_clone_on_windows(tmp_path):
 
 
 def test_the_same_files_are_copied_as_they_are():
-    """There, patterns are compared with backslashes."""
+    """Windows copies the same files without rendering, although it matches backslashes."""
     patterns = FACTS["_copy_without_render"]
     for path in template_files():
         name = path.relative_to(FOLDER).as_posix()
@@ -113,7 +113,7 @@ def test_spaces_and_non_ascii_characters_in_paths_and_answers(setting, tmp_path)
     name = "Zoë Ångström 漢字"
     into = tmp_path / f"My Projects {name}"
     into.mkdir()
-    # What is typed has the locale's letters; Cookiecutter's own file has all.
+    # Input at a prompt is limited to the locale's characters; Cookiecutter's file is not.
     own = tmp_path / "own.yaml"
     own.write_text(
         f"default_context: {{author_name: {name}}}\nreplay_dir: {tmp_path}\n", encoding="utf-8"

@@ -31,7 +31,7 @@ RENDERED = [
 
 @pytest.fixture(scope="module")
 def matrix() -> list[dict]:
-    """Return what the template is rendered with, for every combination of choices."""
+    """Return the context for every combination of choices."""
     return [
         rendered_answers(
             wsgi_server=pair.server,
@@ -49,7 +49,7 @@ def matrix() -> list[dict]:
 
 
 def mark_branches(tree: nodes.Template) -> set[str]:
-    """Make each branch of ``tree`` write a mark when it is taken; return all marks."""
+    """Make each branch of ``tree`` write a mark when it is executed; return all marks."""
     marks = set()
 
     def mark(branch: list[nodes.Node], name: str) -> None:
@@ -59,15 +59,15 @@ def mark_branches(tree: nodes.Template) -> set[str]:
     for number, node in enumerate(tree.find_all((nodes.If, nodes.For)), start=1):
         name = f"{type(node).__name__} {number} in line {node.lineno}"
         mark(node.body, f"<{name}, taken>")
-        # A loop may have items always: it is no condition.
+        # A loop may always have items: it is not a condition.
         if isinstance(node, nodes.If):
             mark(node.else_, f"<{name}, not taken>")
-    assert not any(tree.find_all(nodes.CondExpr)), "write {% if %}: its branches can be followed"
+    assert not any(tree.find_all(nodes.CondExpr)), "use {% if %}: its branches can be traced"
     return marks
 
 
 def test_every_branch_is_covered(matrix):
-    """A condition that is always true, or never, is no condition."""
+    """Each condition is true for some choices and false for others."""
     missed = []
     for path in (*RENDERED, *(ROOT / "hooks").glob("*.py")):
         jinja = environment(matrix[0])
@@ -82,9 +82,10 @@ def test_every_branch_is_covered(matrix):
 
 
 def test_few_lines_have_jinja():
-    """At most one of the template's in twenty; locks and licences, which nobody writes, apart.
+    """At most 5 % of the template's lines have Jinja, except in locks and licences.
 
-    What is copied as it is may hold braces of other languages, and counts as lines without Jinja.
+    Files that are copied without rendering may contain braces of other languages; their lines
+    count as lines without Jinja.
     """
     total = with_jinja = 0
     for path in template_files():
@@ -109,19 +110,19 @@ def own_choice(path: Path) -> list[str]:
     return [parts[3]] if "variants" in parts and parts[3] in CHOICES else []
 
 
-# What is seen of each server and proxy, a platform's own, stand-ins for their images, and what
-# others run.
+# Tests that may name choices: observed behaviour, platforms, replacements of images, and
+# comparisons.
 KNOW_CHOICES = {"pairs", "differential", "hosting", "engine", "bench"}
 
 
 def one_source_files() -> list[Path]:
-    """Return the files that may not know any server or proxy by name."""
+    """Return the files that must not name any server or proxy."""
     found = [*template_files(), *(ROOT / "hooks").glob("*.py")]
     tests = [path for path in (ROOT / "tests").iterdir() if path.is_dir()]
     for folder in [*(path for path in tests if path.name not in KNOW_CHOICES), ROOT / ".github"]:
         kinds = (".py", ".yml", ".yaml", ".md")
         found += [path for path in folder.rglob("*") if path.suffix in kinds]
-    # A licence may be called after the foundation that a product comes from. The other file tests
+    # A licence may have the name of a foundation that is also a product's. The other file tests
     # the script of one proxy.
     return [path for path in found if path.name not in ("LICENSE", "test_proxy_settings.py")]
 

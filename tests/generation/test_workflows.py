@@ -15,7 +15,7 @@ from ..harness.template import FACTS, FOLDER, PAIRS, ROOT
 from .conftest import run_tool
 
 GITHUB = ROOT / ".github"
-# They are copied as they are, so they can be looked at where they lie.
+# They are copied without rendering, so they can be checked in place.
 GENERATED = FOLDER / "variants" / "ci" / "github" / ".github"
 OWN_FOLDER = GITHUB / "workflows"
 OWN = sorted(OWN_FOLDER.glob("*.yml"))
@@ -27,7 +27,7 @@ workflow = pytest.mark.parametrize(
 
 
 def read(path):
-    # YAML 1.1 takes the key "on" for true.
+    # YAML 1.1 reads the key "on" as true.
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
@@ -35,7 +35,7 @@ def steps(path):
     return [step for job in read(path)["jobs"].values() for step in job["steps"]]
 
 
-# This repository's own are linted before each commit: see .pre-commit-config.yaml.
+# This repository's workflows are linted before each commit: see .pre-commit-config.yaml.
 def test_actionlint():
     run_tool("actionlint", *OF_PROJECTS)
 
@@ -63,7 +63,7 @@ def test_jobs_are_limited(path):
     for job in data["jobs"].values():
         assert job["timeout-minutes"] <= 60
         if "write" in job.get("permissions", {}).values():
-            # What may write comes last, and runs nothing that could be a stranger's.
+            # A job with write permissions runs last, and runs no code of a pull request.
             assert "needs" in job and "pull_request" not in job["if"]
             assert not any("make " in step.get("run", "") for step in job["steps"])
             released = job["if"] == "startsWith(github.ref, 'refs/tags/v')"
@@ -78,7 +78,7 @@ def test_actions_are_pinned_by_commit_and_say_their_version(path):
 
 
 def test_an_action_has_one_version():
-    """What is renewed here is renewed in the projects too."""
+    """This repository and the projects use the same version of each action."""
     texts = [path.read_text(encoding="utf-8") for path in WORKFLOWS]
     uses = {use for text in texts for use in re.findall(r"uses: *(.*)", text)}
     names = [use.partition("@")[0] for use in uses]
@@ -93,14 +93,14 @@ def test_a_release_waits_for_every_other_job(folder):
 
 @workflow
 def test_no_step_can_push(path):
-    """What a step starts could read the token that checkout leaves behind, unless told not to."""
+    """Checkout does not keep its token, which programs of later steps could read."""
     for step in steps(path):
         if step.get("uses", "").startswith("actions/checkout@"):
             assert step["with"]["persist-credentials"] is False
 
 
 def test_projects_build_once_and_from_the_newest_base_images():
-    """What is released is what was tested: no other job builds an image of the service."""
+    """The tested images are released: no other job builds an image of the service."""
     jobs = read(GENERATED / "workflows" / "ci.yml")["jobs"]
     builds = {
         name: step["with"]
@@ -111,7 +111,7 @@ def test_projects_build_once_and_from_the_newest_base_images():
     assert list(builds) == ["images"]
     assert builds["images"]["pull"] is True
     commands = "\n".join(step.get("run", "") for job in jobs.values() for step in job["steps"])
-    # The image of the unit tests, which is not released.
+    # The image for the unit tests is not released.
     assert re.findall(r"docker compose .*--build.*", commands) == [
         "docker compose run --build --rm test"
     ]
@@ -129,7 +129,7 @@ def test_projects_without_changes_are_checked_every_week(name):
 
 
 def test_the_newest_release_is_scanned(runner):
-    """Its images, by their names; nothing where there is no release."""
+    """The step returns the image name of the newest release, or nothing without a release."""
     (find,) = [
         step["run"]
         for step in steps(GENERATED / "workflows" / "scan.yml")
@@ -154,13 +154,13 @@ def test_make_targets_in_pages_exist(path):
 
 
 def step_of(workflow, word):
-    """Return what the step runs whose name has this word in it."""
+    """Return the script of the step whose name contains this word."""
     (found,) = (step for step in steps(OWN_FOLDER / workflow) if word in step.get("name", ""))
     return found["run"]
 
 
 def test_the_matrix_is_every_pair(tmp_path):
-    """Run the step itself, as the runner does."""
+    """The step, run as the runner does, returns every pair."""
     output = tmp_path / "output"
     subprocess.run(
         [sys.executable, "-c", step_of("ci.yml", "pairs")],
@@ -176,7 +176,7 @@ def test_the_matrix_is_every_pair(tmp_path):
 
 @dataclass
 class Runner:
-    """A machine of GitHub's in small: a checkout, and a `gh` that writes down what it is asked."""
+    """A minimal GitHub runner: a checkout, and a `gh` that records its arguments."""
 
     folder: Path
 
@@ -198,7 +198,7 @@ class Runner:
         )
 
     def read(self, name):
-        """Return the text of a file beside the checkout, empty where there is none."""
+        """Return the text of a file next to the checkout, or an empty text."""
         file = self.folder / name
         return file.read_text(encoding="utf-8") if file.exists() else ""
 
@@ -226,7 +226,7 @@ def test_new_locks_are_proposed(runner, already_open):
     assert runner.read("output") == ""
     assert runner.run(f"echo a==2 > lock && {keep}").returncode == 0
     assert runner.read("output") == "changed=true\n"
-    # The other job begins with a fresh checkout.
+    # The next job starts with a fresh checkout.
     done = runner.run(f"git checkout --quiet . && {propose}", OPEN=already_open, RUN="the run")
     assert done.returncode == 0, done.stderr
     pushed = runner.run("git --git-dir ../origin show locks:lock").stdout
@@ -270,7 +270,7 @@ def test_the_changelog_has_what_a_release_looks_for():
 
 
 def test_the_issue_form_offers_what_the_template_does():
-    """The pair is typed: its names stand in cookiecutter.json alone."""
+    """The form has the template's choices; the pair is free text, not a list of names."""
     form = read(GITHUB / "ISSUE_TEMPLATE" / "bug.yml")["body"]
     fields = {field["id"]: field["attributes"] for field in form if "id" in field}
     assert fields["pair"]

@@ -1,7 +1,8 @@
 """The conformance page: the tests that each pair passed, and its expected failures.
 
 A pytest plugin: `make conformance` runs all pairs with it, and it writes docs/conformance.json and,
-rendered from that, docs/conformance.md. With --collect-only it prints what a run would be about.
+rendered from that, docs/conformance.md. With --collect-only it prints the concerns and the expected
+failures of each pair.
 
 The tests of tests/application/ are abilities of applications; docs/applications.md has their table.
 """
@@ -47,18 +48,18 @@ def place(nodeid: str) -> tuple[Pair, str, str] | None:
 
 
 def probe_of(nodeid: str) -> tuple[Pair, str, str] | None:
-    """Return the same for a probe, and None for what else is tried with a pair."""
+    """Return place() for a probe, and None for other tests of a pair."""
     return place(nodeid) if nodeid.startswith("tests/pairs/") else None
 
 
 def ability_of(nodeid: str) -> tuple[Pair, str] | None:
-    """Return the pair and the name of a test of an ability, such as calls::test_dns; else None."""
+    """Return the pair and name of an ability's test, such as calls::test_dns; None for others."""
     placed = place(nodeid) if nodeid.startswith("tests/application/") else None
     return placed and (placed[0], placed[2].partition("[")[0])
 
 
 def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
-    """Return what each pair passed, by the outcomes that pytest sorted its reports by."""
+    """Return the results of each pair, from pytest's reports by outcome."""
     passed: dict[Pair, Counter[str]] = defaultdict(Counter)
     counts: dict[Pair, Counter[str]] = defaultdict(Counter)
     limits: dict[Pair, list[dict[str, str]]] = defaultdict(list)
@@ -72,7 +73,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
                 continue
             pair, concern, probe = placed
             passed[pair][concern] += outcome == "passed"
-            # What a test counted with record_property().
+            # Counts that a test reported with record_property().
             for name, value in report.user_properties:
                 if isinstance(value, int):
                     counts[pair][name] += value
@@ -84,7 +85,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
             "passed": passed[pair].total(),
             "concerns": dict(sorted(passed[pair].items())),
             "counts": dict(sorted(counts[pair].items())),
-            "known_limits": sorted(limits[pair], key=lambda limit: limit["probe"]),
+            "expected_failures": sorted(limits[pair], key=lambda limit: limit["probe"]),
         }
     for pair, found in abilities.items():
         recorded[str(pair)]["abilities"] = dict(sorted(found.items()))
@@ -92,7 +93,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
 
 
 def add_ability(abilities: Abilities, name: str, reason: str) -> None:
-    """Count a test of an ability: the empty reason is for one that passed."""
+    """Add a test of an ability; the reason is empty if it passed."""
     facts = abilities.setdefault(name, {"tests": 0, "limitations": []})
     facts["tests"] += 1
     if reason and reason not in facts["limitations"]:
@@ -110,13 +111,13 @@ def render(pairs: dict[str, Facts]) -> str:
     concerns = sorted({concern for facts in pairs.values() for concern in facts["concerns"]})
     lines = [HEAD, "## Probes passed", ""]
     lines += table(
-        ["pair", *concerns, "all", "known limits"],
+        ["pair", *concerns, "all", "expected failures"],
         (
             [
                 pair,
                 *(facts["concerns"].get(concern, 0) for concern in concerns),
                 facts["passed"],
-                len(facts["known_limits"]),
+                len(facts["expected_failures"]),
             ]
             for pair, facts in pairs.items()
         ),
@@ -130,10 +131,10 @@ def render(pairs: dict[str, Facts]) -> str:
                 for pair, facts in pairs.items()
             ),
         )
-    lines += ["## Known limits", ""]
+    lines += ["## Expected failures", ""]
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pair, facts in pairs.items():
-        for limit in facts["known_limits"]:
+        for limit in facts["expected_failures"]:
             found[limit["probe"], limit["reason"]].append(pair)
     if found:
         lines += table(
@@ -149,12 +150,12 @@ def render(pairs: dict[str, Facts]) -> str:
 
 
 def empty() -> Facts:
-    """Return what is known of a pair before its tests are."""
-    return {"concerns": set(), "known_limits": [], "abilities": {}}
+    """Return the facts of a pair without tests."""
+    return {"concerns": set(), "expected_failures": [], "abilities": {}}
 
 
 def expected(items: list[pytest.Item]) -> dict[str, Facts]:
-    """Return the concerns and the known limits of each pair, as the tests have them now."""
+    """Return the concerns and the expected failures of each pair, from the collected tests."""
     found: dict[str, Facts] = {}
     for item in items:
         if ability := ability_of(item.nodeid):
@@ -168,10 +169,10 @@ def expected(items: list[pytest.Item]) -> dict[str, Facts]:
         facts = found.setdefault(str(pair), empty())
         facts["concerns"].add(concern)
         for mark in item.iter_markers("xfail"):
-            facts["known_limits"].append({"probe": probe, "reason": mark.kwargs["reason"]})
+            facts["expected_failures"].append({"probe": probe, "reason": mark.kwargs["reason"]})
     for facts in found.values():
         facts["concerns"] = sorted(facts["concerns"])
-        facts["known_limits"].sort(key=lambda limit: limit["probe"])
+        facts["expected_failures"].sort(key=lambda limit: limit["probe"])
     return found
 
 
@@ -181,14 +182,14 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter, config: pytest.Config) -> None:
-    """Write both files, unless something failed. Only xdist's controller comes here."""
+    """Write both files if no test failed or was skipped. Runs in xdist's controller only."""
     if config.option.collectonly:
         return
     if any(terminalreporter.stats.get(outcome) for outcome in ("failed", "error", "skipped")):
         terminalreporter.write_line("docs/conformance.* stay as they are: not all tests passed")
         return
     known = json.loads(JSON.read_text(encoding="utf-8"))["pairs"] if JSON.exists() else {}
-    # What did not run this time stays as it was.
+    # Keep the results of tests that did not run this time.
     new = record(terminalreporter.stats)
     ran = {pair: known.get(pair, {}) | new.get(pair, {}) for pair in known | new}
     pairs = {str(pair): ran[str(pair)] for pair in PAIRS if str(pair) in ran}

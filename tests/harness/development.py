@@ -24,7 +24,7 @@ Save = Callable[[str, str, str], requests.Response]
 
 @contextmanager
 def developer(project: Path, **environment: str) -> Iterator[list[str]]:
-    """Yield the beginning of a command that runs in the project on a machine with Python, git."""
+    """Yield the start of a command that runs in the project, in an image with Python and git."""
     version = (project / ".python-version").read_text(encoding="utf-8").strip()
     image = f"{project.name}-developer"
     python = f"PYTHON_IMAGE=python:{version}-slim-trixie"
@@ -44,11 +44,12 @@ def developer(project: Path, **environment: str) -> Iterator[list[str]]:
 
 @contextmanager
 def saving(project: Path) -> Iterator[Save]:
-    """Yield what saves a view that returns an expression, and asks until its response has a text.
+    """Yield a function that saves a view and sends requests until the response contains a text.
 
-    Saved once more where nothing comes: the reloader misses what is saved while it starts again.
-    At the end the module is as it was. All is saved within one second, as the file's time has it:
-    what was compiled before must not pass for up to date.
+    The view returns the given expression. It is saved again when the text does not appear: the
+    reloader misses a change that is saved while it restarts. At the end the module is restored.
+    Every save sets the original modification time, as if all saves happened in one second: stale
+    bytecode must not be used.
     """
     module = next(project.glob("src/*/pages.py"))
     text = module.read_text(encoding="utf-8")
@@ -67,18 +68,18 @@ def saving(project: Path) -> Iterator[Save]:
 
 
 def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
-    """Ask until the response has this in it, and return it."""
+    """Send requests until a response contains this text, and return it."""
     told = "nothing"
 
     def found() -> list[requests.Response]:
         nonlocal told
         try:
             response = requests.get(url, timeout=5)
-        except requests.RequestException as error:  # cut off by the start
+        except requests.RequestException as error:  # the server restarts
             told = str(error)
             return []
         told = f"{response.status_code} {response.text}"
-        # In a list, since a response that is an error counts as false.
+        # In a list, because a Response with an error status is falsy.
         return [response] if text in response.text else []
 
     return wait_until(found, timeout=timeout, told=lambda: f"{text!r} at {url}; the last: {told}")[
@@ -87,9 +88,9 @@ def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
 
 
 def seconds_until_saved_counts(save: Save, url: str) -> float:
-    """Return the quickest of five times from a save to the changed response: a second at most.
+    """Return the shortest of five times from save to changed response; check that it is <= 1 s.
 
-    The quickest, since whatever else keeps this machine busy can only make one slower.
+    The shortest, because other load on this machine can only make it longer.
     """
     took = []
     for number in range(5):

@@ -1,7 +1,8 @@
 """The documentation's tables, lists and snippets, generated from the template.
 
-Cog (https://cog.readthedocs.io/) prints what a page's marks ask for, a function of this module,
-between them. `make docs` renews all of it, and makes a page for a server or proxy that has none.
+A page has Cog (https://cog.readthedocs.io/) markers that call a function of this module; Cog writes
+the output between the markers. `make docs` updates all pages, and creates missing pages for servers
+and proxies.
 """
 
 import ast
@@ -23,10 +24,21 @@ from tests.pairs import test_limits
 
 from . import conformance
 from .settings import defaults, explained, read_names, readers
-from .template import FACTS, FOLDER, OPTIONS, PAIRS, PROXIES, ROOT, SERVERS, Pair, generate
+from .template import (
+    EXPECTATIONS,
+    FACTS,
+    FOLDER,
+    OPTIONS,
+    PAIRS,
+    PROXIES,
+    ROOT,
+    SERVERS,
+    Pair,
+    generate,
+)
 
 DOCS = ROOT / "docs"
-# By the folder of their pages: the question that chooses one, and cookiecutter.json's entries.
+# By the folder of the pages: the question in cookiecutter.json, and the key of its entries there.
 KINDS = {"servers": ("wsgi_server", "_servers"), "proxies": ("proxy", "_proxies")}
 NEW_PAGE = """# {title}
 
@@ -55,26 +67,31 @@ class Choice(NamedTuple):
 
     @property
     def entry(self) -> dict[str, Any]:
-        """What cookiecutter.json says of it."""
+        """The entry in cookiecutter.json."""
         return FACTS[KINDS[self.kind][1]][self.name]
 
     @property
+    def expectations(self) -> dict[str, Any]:
+        """The entry in tests/expectations.json."""
+        return EXPECTATIONS[KINDS[self.kind][1]][self.name]
+
+    @property
     def page(self) -> Path:
-        """The page about it."""
+        """The path of its page."""
         return DOCS / self.kind / f"{self.name}.md"
 
     @property
     def pairs(self) -> list[Pair]:
-        """The pairs that it is one half of."""
+        """The pairs that include it."""
         return [pair for pair in PAIRS if self.name in (pair.server, pair.proxy)]
 
     @property
     def folder(self) -> Path:
-        """Where the template keeps what only it needs."""
+        """The template's folder with its own files."""
         return FOLDER / "variants" / KINDS[self.kind][0] / self.name
 
     def files(self) -> dict[Path, Path]:
-        """Return its files in the template, by where they lie in a project that has it; no lock."""
+        """Return its files in the template by their path in a generated project; not the lock."""
         return {
             project(self.pairs[0]) / path.relative_to(self.folder): path
             for path in sorted(self.folder.rglob("*"))
@@ -91,20 +108,20 @@ def of_kind(kind: str) -> list[Choice]:
 
 
 def choice_of(page: str) -> Choice:
-    """Return the one that a page is about, by the page's name."""
+    """Return the server or proxy that a page describes, by the page's path."""
     path = Path(page)
     return Choice(path.parent.name, path.stem)
 
 
 @cache
 def scratch() -> tempfile.TemporaryDirectory:
-    """Return a folder that goes when this process ends."""
+    """Return a temporary folder that is removed when this process ends."""
     return tempfile.TemporaryDirectory(prefix="docs-")
 
 
 @cache
 def project(pair: Pair) -> Path:
-    """Return a generated project with all that it can have."""
+    """Return a generated project with all options."""
     into = Path(scratch().name) / str(pair)
     return generate(into, wsgi_server=pair.server, proxy=pair.proxy, **OPTIONS)
 
@@ -116,23 +133,23 @@ def table(head: list[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def together(rows: Iterable[list[str]]) -> list[str]:
-    """Return several rows as one, with the parts of a cell below each other where they differ."""
+    """Merge several rows into one; cells that differ are joined with <br>."""
     columns = zip(*rows, strict=True)
     return ["<br>".join(column if len(set(column)) > 1 else column[:1]) for column in columns]
 
 
-# --- What pages show of all ---
+# --- Content about all servers and proxies ---
 
 
 def settings() -> str:
-    """Return the tables of all that .env sets, a section each."""
+    """Return the tables of all settings in .env, one per section."""
     sections: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(dict))
-    # Behind each proxy, since each has some of its own.
+    # For each proxy, because each has some settings of its own.
     for folder in [project(Pair(SERVERS[0], proxy)) for proxy in PROXIES]:
         read, given = readers(folder), defaults(folder)
         for group in explained(folder):
             for name in group.values:
-                # That device is an empty file.
+                # /dev/null stands for an empty file.
                 default = " ".join(given[name] - {"/dev/null"})
                 sections[group.section][group.meaning][name] = [
                     f"`{name}`",
@@ -148,7 +165,7 @@ def settings() -> str:
 
 
 def choices(kind: str, folder: str = "") -> str:
-    """Return the table of all servers, or all proxies, for a page beside ``folder`` of pages."""
+    """Return the table of all servers or proxies; ``folder`` is the path from the page to docs/."""
     rows = (
         [
             f"[{choice.entry['title']}]({folder}{kind}/{choice.name}.md)",
@@ -161,22 +178,22 @@ def choices(kind: str, folder: str = "") -> str:
     return table([head, "Best for", "Caveats"], rows)
 
 
-def own_limits(choice: Choice) -> dict[str, list[str]]:
-    """Return why probes are expected to fail for its own sake, each with the pairs concerned."""
+def limitations_of(choice: Choice) -> dict[str, list[str]]:
+    """Return the reasons of its expected failures, each with the pairs concerned."""
     return {
-        limit["reason"]: [
+        failure["reason"]: [
             str(pair)
             for pair in choice.pairs
-            if limit["paired_with"] in ("*", pair.server, pair.proxy)
+            if failure["paired_with"] in ("*", pair.server, pair.proxy)
         ]
-        for limit in choice.entry["known_limits"]
+        for failure in choice.expectations["expected_failures"]
     }
 
 
-def limits(choice: Choice) -> str:
-    """Return the list of what it cannot do."""
+def limitation_list(choice: Choice) -> str:
+    """Return the list of its limitations."""
     lines = []
-    for reason, pairs in own_limits(choice).items():
+    for reason, pairs in limitations_of(choice).items():
         text = re.sub(r"https?://\S+", r"<\g<0>>", reason)
         lines.append(
             f"- {text}"
@@ -185,17 +202,19 @@ def limits(choice: Choice) -> str:
     return "\n".join(lines)
 
 
-def known_limits() -> str:
-    """Return what each server or proxy cannot do, of those that have such a limit."""
+def limitations() -> str:
+    """Return the limitations of all servers and proxies that have some."""
     return "\n\n".join(
-        f"**{choice.entry['title']}**\n\n{found}" for choice in CHOICES if (found := limits(choice))
+        f"**{choice.entry['title']}**\n\n{found}"
+        for choice in CHOICES
+        if (found := limitation_list(choice))
     )
 
 
 def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
-    """Return a section with what `make bench` measured of some pairs, if it has run for them.
+    """Return a section with the results of `make bench` for some pairs, if there are any.
 
-    ``docs`` leads from the page to docs/.
+    ``docs`` is the path from the page to docs/.
     """
     if not performance.FILE.exists():
         return ""
@@ -215,27 +234,27 @@ def figures(pairs: Iterable[Pair] = PAIRS, docs: str = "") -> str:
     return FIGURES.format(docs=docs) + table(["pair", *columns], rows)
 
 
-# --- What the page about security shows ---
+# --- Content of the security page ---
 
 
 def only(pattern: str, text: str, where: object) -> str:
-    """Return what the group of a pattern matches, the same wherever it does."""
+    """Return the text of a pattern's group, which must be the same for all matches."""
     found = set(re.findall(pattern, text, re.MULTILINE))
     if len(found) != 1:
-        raise ValueError(f"{where} has {found or 'nothing'} for {pattern}")
+        raise ValueError(f"{where}: one match of {pattern} expected, found {found or 'none'}")
     return found.pop()
 
 
 def line_of(choice: Choice, beginning: str) -> str:
-    """Return the line of a proxy's configuration that begins so, as code."""
+    """Return the line of a proxy's configuration with this beginning, as code."""
     text = "\n".join(file.read_text(encoding="utf-8") for file in choice.files().values())
     return code([only(rf"^\s*({re.escape(beginning)}.*?)(?: \{{| then|;)?$", text, choice.name)])
 
 
 def directives(head: str, rows: dict[str, dict[str, list[str] | str]]) -> str:
-    """Return a table of the lines that a proxy's configuration has for each of some subjects.
+    """Return a table of the lines in each proxy's configuration for some subjects.
 
-    They are given by their beginnings; text in the place of a list stands as it is.
+    Lines are given by their beginnings; a string instead of a list is used unchanged.
     """
     cells = (
         [
@@ -253,7 +272,7 @@ def directives(head: str, rows: dict[str, dict[str, list[str] | str]]) -> str:
 
 
 def tested_limits(meanings: dict[str, str]) -> str:
-    """Return the table of a request's limits, by the values that test_limits.py tests."""
+    """Return the table of a request's limits, with the values from test_limits.py."""
     (mark,) = test_limits.test_limit_of_a_request.pytestmark
     tested = {make.__name__: (most, refusal) for make, most, refusal in mark.args[1]}
     if meanings.keys() != tested.keys():
@@ -265,9 +284,9 @@ def tested_limits(meanings: dict[str, str]) -> str:
 
 
 def headers_sent(**patterns: Callable[[str], str]) -> str:
-    """Return the table of the security headers: the application's values, and the proxies'.
+    """Return the table of the security headers with the values of application and proxies.
 
-    ``patterns`` return, for each proxy, the pattern of a header's value in its configuration.
+    ``patterns``: for each proxy, a function from a header's name to the pattern of its value.
     """
     module = next((FOLDER / "src").rglob("headers.py"))
     defaults_of_application = next(
@@ -289,7 +308,7 @@ def headers_sent(**patterns: Callable[[str], str]) -> str:
 
 
 def settings_of(*names: str) -> str:
-    """Return the table of some settings: default, meaning, and the proxy that alone has one."""
+    """Return the table of some settings: default, meaning, and the proxies if not all have it."""
     rows: dict[str, list[str]] = {}
     proxies = defaultdict(list)
     for proxy in PROXIES:
@@ -314,11 +333,11 @@ def tested(*paths: str) -> str:
     return "\n".join(lines)
 
 
-# --- What applications may do ---
+# --- Abilities of applications ---
 
 
 def docstring(file: Path, function: str = "") -> str:
-    """Return the first line of a module's docstring, or of one of its functions'."""
+    """Return the first docstring line of a module or of one of its functions."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     nodes = [node for node in tree.body if getattr(node, "name", "") == function]
     text = ast.get_docstring(nodes[0] if function else tree) or ""
@@ -326,10 +345,10 @@ def docstring(file: Path, function: str = "") -> str:
 
 
 def abilities(*servers: str, headings: str = "###") -> str:
-    """Return the tables of what a view may do on each of these servers, by default all.
+    """Return the tables of the abilities of applications on these servers, by default on all.
 
-    They come from the last run of tests/application/: "yes" where all tests of an ability passed on
-    both proxies, and a number for each reason why some are expected to fail.
+    The data is from the last run of tests/application/: "yes" if all tests of an ability passed
+    with both proxies, otherwise the numbers of the reasons for expected failures.
     """
     pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
     names = sorted({name for facts in pairs.values() for name in facts["abilities"]})
@@ -359,7 +378,7 @@ def abilities(*servers: str, headings: str = "###") -> str:
 
 
 def abilities_of(choice: Choice) -> str:
-    """Return how many abilities of applications a server has, and those that are limited."""
+    """Return the number of abilities without a limitation on a server, and the limited ones."""
     pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
     found = [pairs[str(pair)]["abilities"] for pair in choice.pairs]
     limited = sorted({name for own in found for name in own if own[name]["limitations"]})
@@ -375,11 +394,11 @@ def abilities_of(choice: Choice) -> str:
     return "\n".join(lines)
 
 
-# --- A page about one ---
+# --- Content of the page of one server or proxy ---
 
 
 def about(page: str) -> str:
-    """Return what a server or a proxy is."""
+    """Return the table of facts about a server or proxy."""
     choice = choice_of(page)
     entry = choice.entry
     facts = {"best for": entry["good_for"], "caveats": entry["know"]}
@@ -388,7 +407,7 @@ def about(page: str) -> str:
         "command": code(entry["command"]),
         "stop": f"`{entry['stop_signal']}`: requests in flight have `GRACEFUL_TIMEOUT` seconds",
         "configuration": ", ".join(
-            # Its name holds braces.
+            # The path contains braces.
             f"[{file.name}](<../../{file.relative_to(ROOT).as_posix()}>)"
             for file in choice.files().values()
             if file.suffix in (".py", ".ini", ".conf", ".template")
@@ -399,10 +418,10 @@ def about(page: str) -> str:
 
 
 def of_server(choice: Choice) -> dict[str, str]:
-    """Return what there is to know of a server only."""
+    """Return the facts that only servers have."""
     entry = choice.entry
     lock = (choice.folder / "server" / "requirements.txt").read_text(encoding="utf-8")
-    # With its extras, which are called after the packages that they bring.
+    # With its extras, which have the names of the packages that they install.
     names = re.findall(r"[\w-]+", entry["requirement"].replace("_", "-"))
     nearest = entry["without_image"]
     return {
@@ -420,48 +439,48 @@ def of_server(choice: Choice) -> dict[str, str]:
 
 
 def of_proxy(choice: Choice) -> dict[str, str]:
-    """Return what there is to know of a proxy only."""
+    """Return the facts that only proxies have."""
     entry = choice.entry
     return {
         "image": f"`{entry['image']}`, or what `{entry['image_argument']}` names",
         "user": f"`{entry['user']}`, without capabilities, on a read-only file system",
         "health": "`/health/proxy`, whether or not the application is well",
-        "check the configuration": code(in_proxy(entry["check_configuration"])),
-        "show the configuration": code(in_proxy(entry["show_configuration"])),
+        "check the configuration": code(in_proxy(choice.expectations["check_configuration"])),
+        "show the configuration": code(in_proxy(choice.expectations["show_configuration"])),
         "reload the certificate": code(in_proxy(entry["reload"])),
     }
 
 
 def in_proxy(command: list[str]) -> list[str]:
-    """Return a command that runs another one in the running proxy."""
+    """Return the docker compose command that runs a command in the proxy."""
     return ["docker", "compose", "exec", "proxy", *command]
 
 
 def code(words: list[str]) -> str:
-    """Return words as code within a line."""
+    """Return words as inline code."""
     return f"`{' '.join(words)}`"
 
 
 def details(page: str) -> str:
-    """Return how it takes the settings that all share, what it cannot do, and its figures."""
+    """Return how a server or proxy uses the common settings, its limitations, and its figures."""
     choice = choice_of(page)
     parts = [f"## Settings\n\n{settings_read(choice)}"]
     if not_used := [
         f"- `{name}` is {group.meaning}"
         for group in explained(project(choice.pairs[0]))
         for name in group.values
-        if choice.kind == "servers" and group.meaning.startswith("not used")
+        if choice.kind == "servers" and name in choice.expectations["unused_settings"]
     ]:
         parts.append("\n".join(not_used))
     if choice.kind == "servers":
         parts.append(f"## Abilities\n\n{abilities_of(choice)}")
-    parts.append(f"## Known limits\n\n{limits(choice) or 'None that a probe shows.'}")
+    parts.append(f"## Limitations\n\n{limitation_list(choice) or 'No expected failures.'}")
     parts.append(figures(choice.pairs, docs="../"))
     return "\n\n".join(filter(None, parts))
 
 
 def settings_read(choice: Choice) -> str:
-    """Return the table of the settings that a choice's own files read, and how each is taken."""
+    """Return the table of the settings that a choice's own files read, with those lines."""
     rows = defaultdict(list)
     names = [name for group in explained(project(choice.pairs[0])) for name in group.values]
     for file in choice.files():
@@ -478,12 +497,12 @@ def settings_read(choice: Choice) -> str:
 
 
 def shortened(line: str, name: str) -> str:
-    """Return a line, or of a long one the word that holds a name."""
+    """Return a line, or only the word with the name if the line is long."""
     return line if len(line) <= 100 else next(word for word in line.split() if name in word)
 
 
 def snippet(page: str, file: str, first: str, last: str) -> str:
-    """Return a file's lines from the one that holds ``first`` to the next that holds ``last``."""
+    """Return a file's lines from the one with ``first`` to the next one with ``last``."""
     path = project(choice_of(page).pairs[0]) / file
     lines = path.read_text(encoding="utf-8").splitlines()
     begin = next(number for number, line in enumerate(lines) if first in line)
@@ -493,23 +512,23 @@ def snippet(page: str, file: str, first: str, last: str) -> str:
     return f"```{language}\n{shown}\n```"
 
 
-# --- Renewing them ---
+# --- Updating the pages ---
 
 
 def pages() -> list[Path]:
-    """Return every page that has marks."""
+    """Return all pages with cog markers."""
     found = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
     return [page for page in found if "[[[cog" in page.read_text(encoding="utf-8")]
 
 
 def renew(*options: str) -> int:
-    """Have cog renew the pages, or do what ``options`` say; return its status."""
+    """Run cog on the pages, by default to update them; return its status."""
     prologue = f"from {__spec__.name} import *"
     return Cog().main(["cog", *(options or ["-r"]), "-P", "-p", prologue, *map(str, pages())])
 
 
 def main() -> None:
-    """Make the pages that are missing, and renew all."""
+    """Create missing pages, and update all."""
     for choice in CHOICES:
         if not choice.page.exists():
             choice.page.parent.mkdir(exist_ok=True)

@@ -11,8 +11,9 @@ from .stack import Stack
 # A little longer than the proxies' 30 s.
 IDLE_SECONDS = 32
 
-# Runs in the application's container, so that no other client has a part in it. Prints the status
-# of two responses, with the pause between them; for the second "closed" where that was announced.
+# Runs in the application's container, without another client in between. Requests twice, with the
+# pause between the requests, and prints each status; or "closed" if the first response announced
+# the end of the connection, or "dropped" if the connection ended during the pause.
 SCRIPT = f"""
 import http.client, os, socket
 client = http.client.HTTPConnection("127.0.0.1", int(os.environ.get("PORT") or 8000), timeout=20)
@@ -37,27 +38,27 @@ for attempt in range(2):
 
 @contextmanager
 def watch_idle_connection(stack: Stack) -> Iterator[Future[list[str]]]:
-    """Watch whether the application keeps an idle connection for longer than the proxy does.
+    """Check that the application keeps an idle connection open for longer than the proxy does.
 
-    If not, the proxy now and then writes a request into a connection that is just being closed.
-    What the script printed is there after IDLE_SECONDS.
+    If not, the proxy sometimes sends a request on a connection that is just being closed.
+    The script's output is available after IDLE_SECONDS.
     """
     container = stack.container("app")
     pool = ThreadPoolExecutor(1)
     yield pool.submit(lambda: container.exec_run(["python", "-c", SCRIPT]).output.decode().split())
-    # Where nobody waited for the script, the end of its container is its own.
+    # If no test waited for the script, it ends with its container.
     pool.shutdown(wait=False)
 
 
-# Who sends too little in 15 s has a fifth more for what it sends: MIN_UPLOAD_RATE is 5000.
+# The limit is 15 s, and 1 s more per 5000 bytes (MIN_UPLOAD_RATE): about 19 s at 1000 B/s.
 SLOW_SECONDS = 24
 
 
 @contextmanager
 def watch_slow_upload(stack: Stack) -> Iterator[Future[bytes]]:
-    """Watch what is answered to a client that sends 1000 bytes of a large body each second.
+    """Record the response to a client that sends 1000 bytes of a large body each second.
 
-    The start of the response is there when it came, or nothing after SLOW_SECONDS.
+    The result is the start of the response, or nothing if there was none within SLOW_SECONDS.
     """
     port = stack.port
     head = b"POST /probe/upload HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10000000\r\n\r\n"

@@ -19,18 +19,18 @@ USER, PASSWORD = "reader", "c0mpany-s3cret"
 
 @dataclass(frozen=True)
 class Index:
-    """A running index; ``authority`` is a file with the certificate that vouches for it."""
+    """A running index; ``authority`` is a file with the CA certificate that signed its own."""
 
     address: str
     authority: Path
 
     def url(self, password: str = PASSWORD) -> str:
-        """Return what pip and uv are told, the password included."""
+        """Return the index URL for pip and uv, including the password."""
         return f"https://{USER}:{password}@{self.address}/simple/"
 
 
 def _handler(wheels: Path) -> type[BaseHTTPRequestHandler]:
-    """Return a request handler that serves the wheels in a folder: the simple API and the files."""
+    """Return a request handler that serves the simple API and the files for a folder of wheels."""
     expected = "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
 
     class Handler(BaseHTTPRequestHandler):
@@ -57,7 +57,7 @@ def _handler(wheels: Path) -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     return Handler
 
@@ -75,7 +75,7 @@ def _link(file: Path) -> str:
 
 @contextmanager
 def private_index(wheels: Path, host: str, scratch: Path) -> Iterator[Index]:
-    """Serve the wheels of a folder at ``host``, an address of this machine, meanwhile."""
+    """Serve a folder of wheels at ``host``, an address of this machine, while the block runs."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(host).configure_cert(context)

@@ -13,14 +13,14 @@ import requests
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one request."""
+    """The result of one request."""
 
     name: str
-    # None: there was no response at all, such as from a port that nobody listens on.
+    # None: there was no response, for example because no process listens on the port.
     status: int | None
-    # The response's, or what went wrong.
+    # The response's body, or the error.
     text: str
-    # The response began and did not end as it should have.
+    # The response began but was incomplete.
     cut: bool
     began: float
     seconds: float
@@ -33,9 +33,9 @@ def ask(
     headers: dict[str, str] | None = None,
     verify: bool | str = True,
 ) -> Outcome:
-    """Ask over a connection of its own; the last part of the path is the request's name.
+    """Send a request on a new connection; the last segment of the path is the request's name.
 
-    ``verify`` may name a file with the certificates to trust.
+    ``verify`` may be the path of a file with trusted certificates.
     """
     began = time.monotonic()
     status, text, cut = None, "", False
@@ -58,20 +58,20 @@ def ask(
 
 
 def ask_at_once(urls: list[str], **arguments) -> list[Outcome]:
-    """Ask for all of them side by side."""
+    """Send requests to all URLs in parallel."""
     with ThreadPoolExecutor(len(urls)) as pool:
         return list(pool.map(lambda url: ask(url, **arguments), urls))
 
 
 @dataclass
 class Load:
-    """Clients that go on asking until they are told to stop."""
+    """Clients that send requests until ``ending`` is set."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     ending: threading.Event = field(default_factory=threading.Event)
 
     def count(self, *statuses: int | None) -> int:
-        """Return how many responses had one of these statuses until now."""
+        """Return the number of responses so far with one of these statuses."""
         return sum(outcome.status in statuses for outcome in list(self.outcomes))
 
 
@@ -84,9 +84,9 @@ def load(
     most: int = 5000,
     **arguments,
 ) -> Iterator[Load]:
-    """Ask ``url`` + a new name with so many clients while the block runs, ``most`` times.
+    """Send requests to ``url`` + a unique name while the block runs, at most ``most`` in total.
 
-    A function in its place is called for each request.
+    If ``url`` is a function, it is called for each request.
     """
     running = Load()
     address = url if callable(url) else lambda: url
@@ -108,8 +108,8 @@ def load(
 def retried(
     url: str, *, seconds: float, accept: Callable[[Outcome], bool], pause: float = 0.05
 ) -> Outcome:
-    """Ask as a client that may ask again does: until the response is accepted, for some seconds."""
+    """Retry a request until ``accept`` is true for its outcome, for at most ``seconds``."""
     deadline = time.monotonic() + seconds
     while not accept(outcome := ask(url)) and time.monotonic() < deadline:
-        time.sleep(pause)  # between two attempts; the response ends the wait
+        time.sleep(pause)  # pause between attempts; the response ends the wait
     return outcome

@@ -1,9 +1,9 @@
 """Pin the newest releases of all requirements, with hashes: `make locks`.
 
-`make locks SERVER=name` pins that server's alone, and leaves the others as they are.
+`make locks SERVER=name` pins only that server's requirements.
 
-Each server's project is generated and locked by the commands that its own README gives, so that
-what the template ships is what its users get when they lock again.
+Each server's project is generated and locked with the commands from its README, so that the
+template contains the same lock that a user gets with these commands.
 """
 
 import re
@@ -16,13 +16,13 @@ from tempfile import TemporaryDirectory
 
 from .template import FOLDER, OPTIONS, PYTHON_VERSIONS, ROOT, SERVERS, generate
 
-# A universal lock made for the oldest Python serves the newer ones too.
+# A universal lock for the oldest Python is valid for newer ones too.
 OLDEST = min(PYTHON_VERSIONS, key=lambda version: [int(part) for part in version.split(".")])
 SLUG = "locked-project"
 
 
 def commands(readme: Path) -> dict[str, list[str]]:
-    """Return the locking commands that a generated README gives, by the file that each writes."""
+    """Return the locking commands in a generated README, by the file that each writes."""
     lines = re.findall(r"^uv pip compile .*$", readme.read_text(encoding="utf-8"), re.MULTILINE)
     found = [shlex.split(line) for line in lines]
     return {command[command.index("--output-file") + 1]: command for command in found}
@@ -31,7 +31,7 @@ def commands(readme: Path) -> dict[str, list[str]]:
 def lock(project: Path, file: str) -> str:
     """Run the project's command for ``file``, and return the result as a template.
 
-    uv's comments name the project and its Python; they become Cookiecutter's variables again.
+    The project name and the Python version in uv's comments are replaced by Cookiecutter variables.
     """
     command = [*commands(project / "README.md")[file], "--upgrade", "--quiet"]
     print(shlex.join(command), file=sys.stderr)
@@ -45,15 +45,15 @@ def lock(project: Path, file: str) -> str:
 
 
 def pins(text: str) -> dict[str, str]:
-    """Return a lock's lines about each package, by its name."""
+    """Return the lines of each package in a lock, by package name."""
     blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)
     return {block.split("==")[0]: block for block in blocks[1:]}
 
 
 def with_options(text: str, optional: dict[str, str]) -> str:
-    """Add what only the locks of some options have, on the condition of their questions' answers.
+    """Add the packages that only some options need, each under a Jinja condition for its option.
 
-    Raises SystemExit when an option changes what is in the lock without it.
+    Raises SystemExit when an option changes pins of the lock without options.
     """
     plain = pins(text)
     blocks = dict(plain)
@@ -67,7 +67,7 @@ def with_options(text: str, optional: dict[str, str]) -> str:
             blocks[name] = more[name]
             conditions[name] = condition
     text = text[: text.index(next(iter(plain.values())))]
-    # Neighbours share a condition: every one costs time whenever a project is generated.
+    # Adjacent packages share a condition: each condition makes the generation of projects slower.
     for condition, names in groupby(sorted(blocks), conditions.__getitem__):
         group = "".join(blocks[name] for name in names)
         text += f"{condition}\n{group}{{%- endif %}}\n" if condition else group
@@ -75,7 +75,7 @@ def with_options(text: str, optional: dict[str, str]) -> str:
 
 
 def lock_shared(project: Path) -> None:
-    """Lock what every project needs, the packages of each option among it."""
+    """Lock the requirements that all projects share, including the packages of each option."""
     optional = {}
     for question, answer in OPTIONS.items():
         with TemporaryDirectory() as scratch:
@@ -88,9 +88,9 @@ def lock_shared(project: Path) -> None:
 
 
 def main(servers: list[str]) -> None:
-    """Lock what all projects share, then each server's requirements, then the tests' own tools.
+    """Lock the shared requirements, each server's requirements, and the requirements of the tests.
 
-    With ``servers``, lock only theirs.
+    With ``servers``, lock only the requirements of these servers.
     """
     for number, server in enumerate(servers or SERVERS):
         print(f"{server} …", file=sys.stderr)

@@ -25,7 +25,7 @@ SURVIVED = "**none**"
 
 
 def seen_by(number: int) -> str:
-    """Break the template in one way; return the test that failed first, or SURVIVED."""
+    """Apply one mutation; return the test that failed first, or SURVIVED."""
     mutation = MUTATIONS[number]
     arguments = [
         "--pair",
@@ -64,7 +64,7 @@ def row(mutation: Mutation, seen: str) -> list[str]:
 
 
 def main() -> None:
-    """Try all mutations, two at a time."""
+    """Test all mutations in parallel, at least two at a time."""
     rows = []
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
         for mutation, seen in zip(MUTATIONS, pool.map(seen_by, range(len(MUTATIONS))), strict=True):
@@ -73,7 +73,7 @@ def main() -> None:
     lines = [HEAD, *table(["concern", "pair", "instead of", "stands", "first seen by"], rows)]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
     if survivors := [row for row in rows if row[-1] == SURVIVED]:
-        raise SystemExit(f"{len(survivors)} survived: write a probe for each that sees it.")
+        raise SystemExit(f"{len(survivors)} survived: write a test for each that detects it.")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from .wire import Reply
 
 
 class _Stream(io.BufferedReader):
-    """What HTTPResponse reads from; several responses share it, so none of them may close it."""
+    """The stream of HTTPResponse; several responses share it, so close() does nothing."""
 
     def close(self) -> None:
         pass
@@ -29,34 +29,34 @@ class Raw:
         self.socket.close()
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """Stand in for a socket, as far as HTTPResponse needs one."""
+        """Return the stream: the only socket method that HTTPResponse needs."""
         return self.stream
 
     def send(self, *parts: bytes) -> None:
-        """Send the parts as they are."""
+        """Send the parts unchanged."""
         self.socket.sendall(b"".join(parts))
 
     def request(self, line: str, *headers: str, body: bytes = b"") -> None:
-        """Send a request, with a Host."""
+        """Send a request with a Host header."""
         head = "\r\n".join([line, "Host: localhost", *headers, "", ""])
         self.send(head.encode("latin-1"), body)
 
     def begin(self, method: str = "GET") -> HTTPResponse:
-        """Read the head of the next response; its body can be read from what this returns."""
+        """Read the head of the next response; the body can be read from the returned object."""
         response = HTTPResponse(self, method=method)  # type: ignore[arg-type]
         response.begin()
         return response
 
     def response(self, method: str = "GET") -> Reply:
-        """Read the next response to its end.
+        """Read the whole next response.
 
-        Raises http.client.IncompleteRead or OSError when there is no end.
+        Raises http.client.IncompleteRead or OSError when it is incomplete.
         """
         response = self.begin(method)
         return Reply(response.status, response.headers, response.read())
 
     def closed(self) -> bool:
-        """Wait for the other side to close; say whether it did so without sending more."""
+        """Return whether the peer closes the connection without sending more data."""
         try:
             return self.stream.read(1) == b""
         except ConnectionResetError:

@@ -11,12 +11,12 @@ from markdown_it import MarkdownIt
 
 from .stack import run
 
-# What a command within a line begins with; blocks are marked as such.
+# The first word of an inline command; code blocks are marked with a language.
 PROGRAM = re.compile(r"(cruft|docker|git|python3|sudo|uv|\.venv/bin/\S+) ")
 
 
 def readme_commands(project: Path) -> list[str]:
-    """Return each block of commands, and each command within a line."""
+    """Return each block of commands, and each inline command."""
     text = (project / "README.md").read_text(encoding="utf-8")
     found = []
     for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
@@ -36,7 +36,7 @@ def page_commands(page: Path) -> list[str]:
 def blocks(page: Path, kind: str, heading: str | None = None) -> list[str]:
     """Return a page's blocks of one kind: all, or those under one heading.
 
-    What stands under the page's title is for all headings.
+    Blocks directly below the page's title belong to every heading.
     """
     found, under = [], heading
     for before, token in pairwise(MarkdownIt().parse(page.read_text(encoding="utf-8"))):
@@ -48,9 +48,9 @@ def blocks(page: Path, kind: str, heading: str | None = None) -> list[str]:
 
 
 def commands(page: Path, heading: str | None) -> str:
-    """Return what stands in the page's console blocks, of all or under one heading.
+    """Return the contents of the page's console blocks: all, or those under one heading.
 
-    Blocks of another kind are for the reader to adapt.
+    Blocks of other kinds must be adapted by the reader first.
     """
     found = blocks(page, "console", heading)
     assert found, f"{page} has no commands under {heading!r}"
@@ -58,28 +58,28 @@ def commands(page: Path, heading: str | None) -> str:
 
 
 def claims(beginning: str, text: str) -> bool:
-    """Say whether a block or command ``text`` is meant: by its first words, or by all it is."""
+    """Return whether ``beginning`` is the whole ``text``, or the start of it if it is a block."""
     return text == beginning or ("\n" in text and text.startswith(beginning))
 
 
 def run_readme(project: Path, beginning: str, *, within: Sequence[str] = ()) -> str:
-    """Run a command, or the block that begins so, in the project; return what it printed.
+    """Run a command, or the block with this beginning, in the project; return its output.
 
-    ``within`` is what runs the shell, if not this machine. A test in tests/generation looks for
-    calls of this function, and finds the commands that nothing runs.
+    ``within`` is a command that runs the shell, for example in a container. A test in
+    tests/generation inspects the calls of this function to find commands that no test runs.
     """
     (text,) = {text for text in readme_commands(project) if claims(beginning, text)}
     return run_shell(text, project, within)
 
 
 def run_page(page: Path, beginning: str, project: Path) -> str:
-    """Run a command of a page of this repository in a project, by its beginning; as run_readme."""
+    """Like run_readme(), for a command of a page of this repository."""
     (text,) = {text for text in page_commands(page) if text.startswith(beginning)}
     return run_shell(text, project)
 
 
 def run_shell(text: str, project: Path, within: Sequence[str] = ()) -> str:
-    """Run commands in a project; return what they printed."""
-    # Tools such as uv are in the tests' environment, which need not be activated.
+    """Run commands in a project; return their output."""
+    # Tools such as uv are in the tests' virtual environment, which may not be activated.
     path = f"PATH={Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return run([*(within or ["env", path]), "bash", "-euo", "pipefail", "-c", text], cwd=project)

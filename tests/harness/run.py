@@ -1,7 +1,7 @@
 """`make run`: generate a service, start it, and show that it works.
 
-With a Docker engine, or where one can be had, the pair runs in containers. Elsewhere the generated
-application runs on the chosen server in a virtual environment, without its proxy.
+The pair runs in containers if a Docker engine is available or can be installed. Otherwise the
+generated application runs on the chosen server in a virtual environment, without its proxy.
 """
 
 import argparse
@@ -22,17 +22,17 @@ from .stack import prepare_engine
 from .template import FACTS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, generate
 from .venv import make
 
-# Where the generated projects go: one folder a pair, ignored by git.
+# The folder of the generated projects: one folder per pair, ignored by git.
 FOLDER = ROOT / ".run"
 
 
 def say(line: str) -> None:
-    """Tell the user what happens."""
+    """Print a message for the user on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def make_project(server: str, proxy: str, python_version: str) -> Path:
-    """Generate the pair's project, over an earlier one, whose secret stays."""
+    """Generate the pair's project; overwrite an earlier one, but keep its secret."""
     slug = f"run-{server}-{proxy}".replace("_", "-")
     titles = FACTS["_servers"][server]["title"], FACTS["_proxies"][proxy]["title"]
     return generate(
@@ -48,12 +48,12 @@ def make_project(server: str, proxy: str, python_version: str) -> Path:
 
 
 def run_in_containers(project: Path) -> None:
-    """Build and start the pair, and show its responses. Raises SystemExit if there are none."""
+    """Build and start the pair, and show its response. Raises SystemExit if there is none."""
     if subprocess.run(
         ["docker", "compose", "up", "--build", "--wait"], cwd=project, check=False
     ).returncode:
         subprocess.run(["docker", "compose", "logs", "--tail", "30"], cwd=project, check=False)
-        raise SystemExit(f"The pair did not start. Its logs stand above; its files in {project}.")
+        raise SystemExit(f"The pair did not start. See its logs above, and its files in {project}.")
     address = subprocess.run(
         ["docker", "compose", "port", "proxy", "8080"],
         cwd=project,
@@ -66,7 +66,7 @@ def run_in_containers(project: Path) -> None:
 
 
 def run_in_venv(project: Path, server: str) -> None:
-    """Serve the generated application from here until it is interrupted."""
+    """Run the generated application on this machine until it is interrupted."""
     folder = project / ".venv"
     say("Installing the application and its server …")
     make(folder, project / "requirements.txt", project / "server" / "requirements.txt")
@@ -96,7 +96,7 @@ def run_in_venv(project: Path, server: str) -> None:
 
 
 def show(url: str, running: subprocess.Popen | None = None) -> None:
-    """Print the response of ``url`` within some seconds. Raises SystemExit if there is none."""
+    """Print the response of ``url``. Raises SystemExit if there is none within 20 s."""
     deadline = time.monotonic() + 20
     while True:
         try:
@@ -104,18 +104,18 @@ def show(url: str, running: subprocess.Popen | None = None) -> None:
             break
         except requests.ConnectionError:
             if time.monotonic() > deadline or (running and running.poll() is not None):
-                raise SystemExit(f"No response from {url}. The reason is above.") from None
-            time.sleep(0.1)  # between two attempts; the response ends the wait
-    # The page names the project, which is called after its pair: see make_project().
+                raise SystemExit(f"No response from {url}. See the reason above.") from None
+            time.sleep(0.1)  # polling interval; the response ends the wait
+    # The heading is the project's name, which names the pair: see make_project().
     (name,) = re.findall("<h1>(.*)</h1>", response.text)
     say(f"\nURL:    {url}\nAnswer: {response.status_code}, {name}")
     say(f"Proxy:  {'none' if running else response.headers['Server']}")
     if response.status_code != 200:
-        raise SystemExit("That is not what it should response.")
+        raise SystemExit("The status should be 200.")
 
 
 def stop() -> None:
-    """Stop every pair that was started here, and remove its containers."""
+    """Stop all pairs that make run started, and remove their containers."""
     reach = environment()
     if reach is None:
         say("No Docker engine runs, so nothing does.")
@@ -126,7 +126,7 @@ def stop() -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and run the command."""
     parser = argparse.ArgumentParser(prog="make run", description=__doc__)
     parser.add_argument("server", nargs="?", choices=SERVERS, default=SERVERS[0])
     parser.add_argument("proxy", nargs="?", choices=PROXIES, default=PROXIES[0])
@@ -147,7 +147,7 @@ def main() -> None:
     try:
         prepare_engine([chosen.python_version], [chosen.proxy])
     except EngineError as error:
-        raise SystemExit(f"The base images cannot be had: {error}.") from error
+        raise SystemExit(f"The base images are not available: {error}.") from error
     run_in_containers(project)
     say(f"Took:   {time.monotonic() - started:.0f} s")
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-# How a file reads a setting, by the end of the file's name; all others as compose.yaml does.
+# How a file reads a setting, by file name suffix; other files use the syntax of compose.yaml.
 READS = {
-    # Not what a request brings: that is an "environ" too.
+    # Without the keys of a request's WSGI environ.
     ".py": re.compile(
         r"""(?:os\.environ\[|(?<!request\.)environ\.get\(|environ, )"""
         r"""["'](?!CONTENT_|HTTP_X_|PATH_INFO|REMOTE_ADDR)([A-Z][A-Z0-9_]+)["']"""
@@ -17,19 +17,19 @@ READS = {
     ".ini": re.compile(r"(?:\$\(|-env = )([A-Z][A-Z0-9_]+)"),
 }
 READS_LIKE_COMPOSE = re.compile(r"\$\{([A-Z][A-Z0-9_]+)")
-# How a file gives one its default: compose.yaml, the Dockerfile, start.py, and config.py.
+# How a file sets a default: compose.yaml, the Dockerfile, start.py, and config.py.
 DEFAULTS = [
     re.compile(r"\$\{([A-Z_]+):-([^}]*)\}"),
     re.compile(r"^ARG ([A-Z_]+)=(.+)", re.MULTILINE),
     re.compile(r'^    "([A-Z_]+)": "(.*)",$', re.MULTILINE),
     re.compile(r'environ, "([A-Z_]+)", default=([\d *]+)'),
 ]
-# Who reads a file, by where it lies.
+# The reader of a file, by the file's location.
 FOLDERS = {"server": "server", "src": "application", "proxy": "proxy", "Dockerfile": "build"}
 
 
 class Group(NamedTuple):
-    """Settings that .env.example explains together, and the value that it shows for each."""
+    """Settings that share an explanation in .env.example, each with the value shown there."""
 
     section: str
     values: dict[str, str]
@@ -37,7 +37,7 @@ class Group(NamedTuple):
 
 
 def explained(project: Path) -> Iterator[Group]:
-    """Yield what a project's .env.example explains."""
+    """Yield the groups of settings in a project's .env.example."""
     section, comment = "", []
     values: dict[str, str] = {}
     text = (project / ".env.example").read_text(encoding="utf-8")
@@ -46,7 +46,7 @@ def explained(project: Path) -> Iterator[Group]:
             values[setting[1]] = setting[2]
             continue
         if values:
-            # Beside others that differ from server to server, a comment begins with the name.
+            # The comment of a setting that differs between servers begins with its name.
             meaning = " ".join(comment).removeprefix(f"{next(iter(values))}: ")
             yield Group(section, values, meaning)
             comment, values = [], {}
@@ -57,7 +57,7 @@ def explained(project: Path) -> Iterator[Group]:
 
 
 def reading_files(project: Path) -> Iterator[tuple[str, Path]]:
-    """Yield each file that may read settings, after who it belongs to."""
+    """Yield each file that may read settings, with its reader first."""
     for file in sorted(project.rglob("*")):
         first = file.relative_to(project).parts[0]
         reader = "compose" if re.fullmatch(r"compose.*\.yaml", first) else FOLDERS.get(first)
@@ -73,7 +73,7 @@ def read_names(file: Path) -> set[str]:
 
 
 def readers(project: Path) -> dict[str, set[str]]:
-    """Return who reads each setting."""
+    """Return the readers of each setting."""
     found = defaultdict(set)
     for reader, file in reading_files(project):
         for name in read_names(file):
@@ -82,7 +82,7 @@ def readers(project: Path) -> dict[str, set[str]]:
 
 
 def defaults(project: Path) -> dict[str, set[str]]:
-    """Return the defaults that a project's files give each setting: one, if they agree."""
+    """Return the defaults of each setting in a project's files: one if the files agree."""
     found = defaultdict(set)
     for _, file in reading_files(project):
         text = file.read_text(encoding="utf-8")

@@ -20,18 +20,18 @@ from pytest_docker.plugin import Services, get_docker_services
 
 from tests import engine
 
-from .template import FACTS, Pair, base_images
+from .template import EXPECTATIONS, Pair, base_images
 
 Found = TypeVar("Found")
 
-# Everything that a machine trusts, for builds behind a gateway with certificates of its own.
+# The CA certificates that this machine trusts, for builds behind a TLS-intercepting proxy.
 CA_BUNDLE = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
 
 
 def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> None:
-    """See to it that an engine runs with the base images, and point this process at it.
+    """Make sure that an engine runs and has the base images, and make this process use it.
 
-    Raises tests.engine.EngineError with the reason where none can be had.
+    Raises tests.engine.EngineError with the reason when this is impossible.
     """
     os.environ.update(engine.ensure(base_images(python_versions, proxies)))
     if CA_BUNDLE.is_file():
@@ -41,7 +41,7 @@ def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> No
 
 
 def run(command: Sequence[str | Path], *, cwd: Path) -> str:
-    """Run a program in a folder; return what it printed. Fails with all of that."""
+    """Run a program in a folder; return its stdout. Raises AssertionError with all output."""
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
     return done.stdout
@@ -50,15 +50,15 @@ def run(command: Sequence[str | Path], *, cwd: Path) -> str:
 def wait_until(
     found: Callable[[], Found], *, timeout: float, told: Callable[[], str] = lambda: ""
 ) -> Found:
-    """Return the first result of ``found`` that counts as true, asking for ``timeout`` seconds.
+    """Call ``found`` until its result is true, and return the result.
 
-    Raises AssertionError, with what ``told`` says, when there was none.
+    Raises AssertionError with the text from ``told`` after ``timeout`` seconds.
     """
     deadline = time.monotonic() + timeout
     while not (result := found()):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s: {found}\n{told()}")
-        time.sleep(0.05)  # between two looks; what ends the wait is the result
+        time.sleep(0.05)  # polling interval; the result ends the wait
     return result
 
 
@@ -71,19 +71,19 @@ class Stack:
     name: str
     services: Services
     session: requests.Session = field(default_factory=requests.Session)
-    # What each container had logged when the stack had become healthy, by service.
+    # The log of each container when the stack became healthy, by service.
     first_logs: dict[str, str] = field(default_factory=dict)
-    # What became of an idle connection, once it is known: see tests/harness/idle.py.
+    # The result of the idle connection check: see tests/harness/idle.py.
     idle: Future[list[str]] = field(default_factory=Future)
-    # What was answered to a slow upload, likewise.
+    # The response to a slow upload: see the same file.
     slow: Future[bytes] = field(default_factory=Future)
-    # Where this machine reaches the ports of services, which compose may change: each request asks.
+    # Cache of published ports; cleared after each compose command, which may change them.
     ports: dict[tuple[str, int], int] = field(default_factory=dict, init=False)
 
     def compose(self, arguments: str) -> str:
-        """Run ``docker compose`` with these arguments; return what it printed.
+        """Run ``docker compose`` with these arguments; return its output.
 
-        Raises Exception, with that, when it fails.
+        Raises Exception with the output when it fails.
         """
         try:
             return self.services._docker_compose.execute(arguments).decode()
@@ -92,27 +92,27 @@ class Stack:
 
     @cached_property
     def docker(self) -> docker.DockerClient:
-        """The engine."""
+        """The client of the Docker engine."""
         return docker.from_env()
 
     def labels(self, service: str | None = None) -> list[str]:
-        """Return what compose marks this stack's containers with, or those of one service."""
+        """Return compose's labels of this stack's containers, or of one service's."""
         labels = [f"com.docker.compose.project={self.name}"]
         if service:
             labels.append(f"com.docker.compose.service={service}")
         return labels
 
     def containers(self, service: str | None = None) -> list[Container]:
-        """Return this stack's containers, stopped ones too."""
+        """Return this stack's containers, including stopped ones."""
         return self.docker.containers.list(all=True, filters={"label": self.labels(service)})
 
     def container(self, service: str) -> Container:
-        """Return the one container of a service."""
+        """Return the only container of a service."""
         (found,) = self.containers(service)
         return found
 
     def published(self, port: int, service: str = "proxy") -> int:
-        """Return where this machine reaches a port of a service; a new one after each start."""
+        """Return the published port for a service's port; it changes with each start."""
         if (service, port) not in self.ports:
             (found,) = self.docker.api.containers(filters={"label": self.labels(service)})
             (public,) = {
@@ -123,7 +123,7 @@ class Stack:
 
     @property
     def port(self) -> int:
-        """The port of this machine that is published for HTTP."""
+        """The published port for HTTP."""
         return self.published(8080)
 
     @property
@@ -132,7 +132,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def request(self, method: str, path: str, **arguments) -> requests.Response:
-        """Send a request to the proxy, by default without following redirects."""
+        """Send a request to the proxy; redirects are not followed by default."""
         arguments = {"timeout": 15, "allow_redirects": False} | arguments
         return self.session.request(method, self.url + path, **arguments)
 
@@ -141,15 +141,15 @@ class Stack:
         return self.request("GET", path, **arguments)
 
     def start(self) -> None:
-        """Start what is stopped; wait until the proxy passes requests on to it."""
+        """Start stopped services; wait until the proxy forwards requests to the application."""
         self.compose("up --wait --no-build")
         self.wait_for_upstream()
 
     def wait_for_upstream(self) -> None:
-        """Wait until the proxy passes requests on to the application.
+        """Wait until the proxy forwards requests to the application.
 
-        It resolves the application's name once a second, and a container that has just started
-        again may still count as healthy.
+        The proxy resolves the application's name once a second, and a container that has just
+        restarted may still be marked as healthy.
         """
 
         def found() -> bool:
@@ -158,7 +158,7 @@ class Stack:
         wait_until(found, timeout=15, told=self.evidence)
 
     def wait_for_log(self, service: str, text: str) -> list[str]:
-        """Return a service's last lines, once ``text`` is in one of them."""
+        """Wait until ``text`` is in a service's log, and return the log's last lines."""
 
         def found() -> list[str]:
             log = self.container(service).logs(tail=200).decode()
@@ -167,7 +167,7 @@ class Stack:
         return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")
 
     def logged(self, service: str, request_id: str, last: str = "status") -> list[dict[str, Any]]:
-        """Return a service's lines about a request; the one that has ``last`` is waited for."""
+        """Return a service's log entries for a request; wait for one with the key ``last``."""
 
         def found() -> list[dict[str, Any]]:
             lines = self.wait_for_log(service, f'"{request_id}"')
@@ -177,8 +177,8 @@ class Stack:
         return wait_until(found, timeout=5)
 
     def evidence(self) -> str:
-        """Return what explains a failure: states, logs, and the proxy's effective configuration."""
-        show = FACTS["_proxies"][self.pair.proxy]["show_configuration"]
+        """Return data about a failure: states, logs, and the proxy's effective configuration."""
+        show = EXPECTATIONS["_proxies"][self.pair.proxy]["show_configuration"]
         parts = []
         for arguments in (
             "ps --all",
@@ -187,7 +187,7 @@ class Stack:
         ):
             try:
                 parts.append(f"$ docker compose {arguments}\n{self.compose(arguments)}")
-            except Exception as error:  # evidence of one kind may be missing
+            except Exception as error:  # one kind of evidence may be unavailable
                 parts.append(str(error))
         for container in self.containers():
             state = container.attrs["State"]
@@ -202,9 +202,9 @@ Running = TypeVar("Running", bound=Stack)
 def run_stack(
     pair: Pair, folder: Path, name: str, *overlays: Path, kind: type[Running] = Stack
 ) -> Iterator[Running]:
-    """Build and start the project in ``folder``; yield it healthy, and clean up whatever happens.
+    """Build and start the project in ``folder``; yield the healthy stack, and always clean up.
 
-    pytest-docker neither cleans up nor shows logs when starting fails, so that is done here.
+    When the start fails, pytest-docker neither cleans up nor shows logs, so this function does.
     """
     files = [str(folder / "compose.yaml"), *map(str, overlays)]
     with get_docker_services(

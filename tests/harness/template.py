@@ -11,12 +11,16 @@ from cookiecutter.main import cookiecutter
 ROOT = Path(__file__).parents[2]
 FACTS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 FOLDER = ROOT / "{{cookiecutter.__folder}}"
+# What only the tests and the bench know about each server and proxy: see CONTRIBUTING.md.
+EXPECTATIONS: dict[str, Any] = json.loads(
+    (ROOT / "tests" / "expectations.json").read_text(encoding="utf-8")
+)
 
 SERVERS: list[str] = FACTS["wsgi_server"]
 PROXIES: list[str] = FACTS["proxy"]
 PYTHON_VERSIONS: list[str] = FACTS["python_version"]
 LICENSES: list[str] = FACTS["license"]
-# What a project may have or not have, each with the answer that takes it.
+# Optional features of a project, each with the answer that enables it.
 OPTIONS = {"metrics": "prometheus", "tracing": "opentelemetry"}
 
 
@@ -34,44 +38,49 @@ class Pair:
 PAIRS = [Pair(server, proxy) for server in SERVERS for proxy in PROXIES]
 
 
+def unused(server: str, setting: str) -> bool:
+    """Return whether a common setting has no effect on a server."""
+    return setting in EXPECTATIONS["_servers"][server]["unused_settings"]
+
+
 def has_processes(server: str) -> bool:
-    """Say whether a server has worker processes; the others run one process a container."""
-    return not FACTS["_servers"][server]["processes"].startswith("not used")
+    """Return whether a server has worker processes; others run one process per container."""
+    return not unused(server, "WEB_CONCURRENCY")
 
 
 def recycles(server: str) -> bool:
-    """Say whether a server replaces worker processes after MAX_REQUESTS."""
-    return not FACTS["_servers"][server]["recycling"].startswith("not used")
+    """Return whether a server replaces worker processes after MAX_REQUESTS."""
+    return not unused(server, "MAX_REQUESTS")
 
 
-def known_limits(pair: Pair) -> dict[str, str]:
+def expected_failures(pair: Pair) -> dict[str, str]:
     """Return the tests that a pair cannot pass, each with the reason.
 
-    A test is named without its pair, such as "test_bodies.py::test_upload_in_chunks[1024]".
+    The test names do not include the pair, such as "test_bodies.py::test_upload_in_chunks[1024]".
     """
     return {
-        test: limit["reason"]
+        test: failure["reason"]
         for entry, other in (
-            (FACTS["_servers"][pair.server], pair.proxy),
-            (FACTS["_proxies"][pair.proxy], pair.server),
+            (EXPECTATIONS["_servers"][pair.server], pair.proxy),
+            (EXPECTATIONS["_proxies"][pair.proxy], pair.server),
         )
-        for limit in entry["known_limits"]
-        if limit["paired_with"] in ("*", other)
-        for test in limit["tests"]
+        for failure in entry["expected_failures"]
+        if failure["paired_with"] in ("*", other)
+        for test in failure["tests"]
     }
 
 
 def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
-    """Return the images that the Dockerfiles of these choices start from."""
+    """Return the base images of the Dockerfiles for these choices."""
     pythons = [f"python:{version}-slim-trixie" for version in python_versions]
     return pythons + [FACTS["_proxies"][proxy]["image"] for proxy in proxies]
 
 
 def generate(into: Path, *, overwrite_if_exists: bool = False, **answers: str) -> Path:
-    """Generate a project below the folder ``into``, as `cookiecutter --no-input` does.
+    """Generate a project below the folder ``into``, like `cookiecutter --no-input`.
 
     Returns the project's folder. Raises cookiecutter.exceptions.CookiecutterException when the
-    hooks refuse the answers.
+    hooks reject the answers.
     """
     into.mkdir(parents=True, exist_ok=True)
     return Path(
@@ -87,7 +96,7 @@ def generate(into: Path, *, overwrite_if_exists: bool = False, **answers: str) -
 
 
 def template_files() -> Iterator[Path]:
-    """Yield the template's own files, without what running the tests leaves beside them."""
+    """Yield the template's files, without files that test runs create."""
     for path in sorted(FOLDER.rglob("*")):
         if path.is_file() and "__pycache__" not in path.parts:
             yield path

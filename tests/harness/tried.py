@@ -8,7 +8,7 @@ from .template import Pair
 
 
 def try_on(metafunc: pytest.Metafunc, tried: Sequence[Pair]) -> None:
-    """Run a test of a pair on these, or on those of its mark, as far as --pair asks for them."""
+    """Parametrize a test with these pairs, or those of its mark, filtered by --pair."""
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
         if chosen := metafunc.definition.get_closest_marker("pairs"):

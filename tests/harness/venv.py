@@ -19,15 +19,15 @@ OLDEST = (3, 11)
 def make(folder: Path, *requirements: Path) -> None:
     """Create a virtual environment in ``folder`` and install these hashed requirements into it.
 
-    Debian keeps pip and venv's half of it in packages of their own; where those are missing, pip's
-    wheel is unpacked from Debian's archive, beside the system. Raises SystemExit with what to do.
+    Debian has pip and ensurepip in separate packages; if they are missing, pip's wheel is unpacked
+    from Debian's archive into a temporary folder. Raises SystemExit with the action to take.
     """
     if sys.version_info < OLDEST:
         raise SystemExit(
             f"Python {OLDEST[0]}.{OLDEST[1]} or newer is needed; this is {sys.version.split()[0]}."
         )
     if folder.is_symlink():
-        raise SystemExit(f"{folder} is a link: what it leads to would be emptied. Remove the link.")
+        raise SystemExit(f"{folder} is a link, and its target would be emptied. Remove the link.")
     arguments = ["install", "--quiet", "--disable-pip-version-check", "--require-hashes"]
     for file in requirements:
         arguments += ["--requirement", str(file)]
@@ -45,11 +45,11 @@ def make(folder: Path, *requirements: Path) -> None:
             pip = [python, wheel / "pip"]
         else:
             raise SystemExit(
-                "This Python cannot make virtual environments: install the package python3-venv."
+                "This Python cannot create virtual environments: install the package python3-venv."
             )
         if subprocess.run([*pip, *arguments], check=False).returncode:
             files = ", ".join(map(str, requirements))
-            raise SystemExit(f"pip could not install {files}: its reason stands above.")
+            raise SystemExit(f"pip could not install {files}: see its error message above.")
 
 
 if __name__ == "__main__":

@@ -13,20 +13,20 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Reply:
-    """One well-framed response, read to its end."""
+    """One correctly framed, complete response."""
 
     status: int
     headers: Message
     body: bytes
 
     def json(self) -> Any:
-        """Return what the body says."""
+        """Return the parsed JSON body."""
         return json.loads(self.body)
 
 
 @dataclass
 class Exchange:
-    """What came back: the well-framed responses in order, and what was left after them."""
+    """The received data: the correctly framed responses in order, and the bytes after them."""
 
     replies: list[Reply] = field(default_factory=list)
     rest: bytes = b""
@@ -47,12 +47,12 @@ def exchange(
     wait: float = 3,
     piece: int | None = None,
 ) -> Exchange:
-    """Send ``data`` on a new connection, and return what comes until the other side closes it.
+    """Send ``data`` on a new connection, and return the responses until the peer closes it.
 
-    It is sent at once, or in pieces of so many bytes, each of which the other side reads alone.
+    ``data`` is sent at once, or in pieces of ``piece`` bytes, which the peer reads one by one.
 
-    ``methods`` are those of the requests, where it matters: a response to HEAD has no body. Where
-    nothing comes for ``wait`` seconds the sending half is closed, and after as long again the rest.
+    ``methods`` are the requests' methods, needed for HEAD, whose response has no body. After
+    ``wait`` seconds without data the sending half is closed; after ``wait`` more, the connection.
     """
     raw, closed = _talk((host, port), data, wait, piece or len(data) or 1)
     found = Exchange(closed=closed)
@@ -70,11 +70,11 @@ def exchange(
 
 
 def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tuple[bytes, bool]:
-    """Return all that comes back, and whether the other side closed the connection by itself."""
+    """Return all received bytes, and whether the peer closed the connection first."""
     received = bytearray()
     half_closed = False
     with socket.create_connection(address, timeout=wait) as connection:
-        with suppress(OSError):  # refused before it was sent whole: the response says why
+        with suppress(OSError):  # rejected before all was sent: the response has the reason
             for start in range(0, len(data), piece):
                 if start:
                     time.sleep(0.01)
@@ -96,10 +96,10 @@ def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tup
 
 
 class _Stream(BytesIO):
-    """Bytes in the place of a socket, for http.client to read response after response from."""
+    """Bytes that replace a socket, from which http.client reads several responses."""
 
     def makefile(self, mode: str) -> "_Stream":
         return self
 
     def close(self) -> None:
-        """Stay open: HTTPResponse closes its file at each response's end."""
+        """Do nothing: HTTPResponse closes its file at the end of each response."""

@@ -1,6 +1,6 @@
 """A local runner for GitHub workflows: real commands, stand-ins for actions.
 
-It understands what the workflows of this repository's projects say, and refuses the rest.
+It supports only the syntax that the generated workflows use, and rejects everything else.
 """
 
 import itertools
@@ -15,7 +15,7 @@ import yaml
 from .stack import run
 
 Values = dict[str, Any]
-# Does the work of an action: takes what stands under "with", returns the step's outputs.
+# Replaces an action: takes the values of "with", returns the step's outputs.
 StandIn = Callable[[Values], Values]
 
 EXPRESSION = re.compile(r"\$\{\{ *(.*?) *\}\}")
@@ -24,22 +24,22 @@ STARTS_WITH = re.compile(r"startsWith\(([\w.]+), '([^']*)'\)")
 
 
 class NotUnderstood(Exception):
-    """The workflow says what this module does not know, and GitHub may."""
+    """The workflow uses syntax that this module does not support."""
 
 
 def jobs(workflow: Path) -> Values:
-    """Return a workflow's jobs, by name. Raises NotUnderstood when it sets something for all."""
+    """Return a workflow's jobs by name. Raises NotUnderstood for other workflow-level keys."""
     data = yaml.safe_load(workflow.read_text(encoding="utf-8"))
-    # YAML 1.1 takes the key "on" for true.
+    # YAML 1.1 parses the key "on" as true.
     only(data, "name", True, "concurrency", "permissions", "jobs")
     return data["jobs"]
 
 
 def resolve(value: Any, known: Values) -> Any:
-    """Fill in a text's expressions: names, such as matrix.image, and what they do not contain.
+    """Evaluate the expressions in a text: names such as matrix.image, and !contains().
 
-    Other values stay. Raises NotUnderstood for a name that is not known, and for what else GitHub
-    can compute.
+    Values of other types are returned unchanged. Raises NotUnderstood for an unknown name and for
+    any other expression.
     """
     if not isinstance(value, str):
         return value
@@ -47,26 +47,26 @@ def resolve(value: Any, known: Values) -> Any:
 
 
 def evaluate(expression: str, known: Values) -> str:
-    """Return what stands for an expression."""
+    """Return the value of an expression."""
     if found := LACKS.fullmatch(expression):
         return "false" if found[2] in look_up(found[1], known) else "true"
     return look_up(expression, known)
 
 
 def look_up(name: str, known: Values) -> str:
-    """Return what a name stands for."""
+    """Return the value of a name."""
     if name not in known:
-        raise NotUnderstood(f"{name} is none of {', '.join(known)}")
+        raise NotUnderstood(f"{name} is not one of {', '.join(known)}")
     return known[name]
 
 
 def resolve_all(values: Values, known: Values) -> Values:
-    """Fill in the expressions of all values."""
+    """Evaluate the expressions in all values."""
     return {name: resolve(value, known) for name, value in values.items()}
 
 
 def holds(condition: str | None, known: Values, *, failed: bool = False) -> bool:
-    """Say whether what has this condition runs, when a step before it failed or none did."""
+    """Return whether a job or step with this condition runs; ``failed``: an earlier step failed."""
     if condition == "failure()":
         return failed
     if condition is None:
@@ -77,13 +77,13 @@ def holds(condition: str | None, known: Values, *, failed: bool = False) -> bool
 
 
 def only(entry: Values, *names: str | bool) -> None:
-    """Raise NotUnderstood where there are other keys, which may change what is done."""
+    """Raise NotUnderstood if there are other keys: they may change the behavior."""
     if more := set(entry) - set(names):
         raise NotUnderstood(f"{', '.join(map(str, more))} in {entry.get('name', entry)}")
 
 
 def choices(job: Values) -> Iterator[Values]:
-    """Yield each combination of a job's matrix, or one of nothing."""
+    """Yield each combination of a job's matrix, or one empty combination."""
     only(job.get("strategy", {}), "matrix")
     matrix = job.get("strategy", {}).get("matrix", {})
     if not all(isinstance(values, list) for values in matrix.values()):
@@ -97,19 +97,19 @@ class Runner:
     """The machine of a job: ``folder`` is its checkout."""
 
     folder: Path
-    # By the names of actions, without their versions.
+    # By the name of the action, without its version.
     stand_ins: Mapping[str, StandIn]
-    # What GitHub tells: github.ref, ...
+    # The values that GitHub provides: github.ref, ...
     github: Values
-    # In place of what the job's own environment says.
+    # Overrides the job's environment variables.
     environment: Values = field(default_factory=dict)
-    # What commands are run by, if not by this machine.
+    # A command that runs the job's commands, for example in a container.
     within: Sequence[str] = ()
 
     def run_job(self, job: Values) -> str:
-        """Run a job's steps in order, for each choice of its matrix; return what commands printed.
+        """Run a job's steps in order, for each combination of its matrix; return their output.
 
-        Raises AssertionError when a step fails, after those that are there for that case.
+        Raises AssertionError when a step fails, after the steps with ``if: failure()``.
         """
         only(
             job,
@@ -117,7 +117,7 @@ class Runner:
             *("env", "steps"),
         )
         if not holds(job.get("if"), self.github):
-            raise NotUnderstood(f"{job['name']!r} does not run where {self.github}")
+            raise NotUnderstood(f"{job['name']!r} does not run with {self.github}")
         return "".join(self._run_steps(job, choice) for choice in choices(job))
 
     def _run_steps(self, job: Values, choice: Values) -> str:
@@ -149,13 +149,13 @@ class Runner:
                     known[f"steps.{step.get('id')}.outputs.{name}"] = value
             except AssertionError as error:
                 failure = failure or error
-        print(printed)  # which pytest shows when the job failed
+        print(printed)  # pytest shows it when the job failed
         if failure:
             raise failure
         return printed
 
     def _run(self, script: str, environment: Values) -> str:
         variables = [f"{name}={value}" for name, value in environment.items()]
-        # As GitHub does where no shell is named: in a pipe, the last command's failure counts.
+        # GitHub's default shell: in a pipe, only the last command's status counts.
         command = [*self.within, "env", *variables, "bash", "-e", "-c", script]
         return run(command, cwd=self.folder)

@@ -14,8 +14,8 @@ from tests.harness.template import FACTS
 
 IMAGE = FACTS["_proxies"]["nginx"]["image"]
 
-# What balancers do with X-Forwarded-For, in nginx's words; the clients' own values come first where
-# they are kept.
+# What load balancers do with X-Forwarded-For, as nginx expressions. Where they keep the values that
+# the client sent, those come first.
 OVERWRITES = "$remote_addr"
 APPENDS = "$proxy_add_x_forwarded_for"
 APPENDS_AND_ADDS_ITSELF = "$proxy_add_x_forwarded_for, 198.51.100.1"
@@ -76,9 +76,9 @@ def balancer(
 ) -> Iterator[str]:
     """Run a balancer in a Docker network, in front of ``upstream``, a host and port in it.
 
-    It serves ``static``, folders of this machine by their paths, itself. With ``sockets`` the
-    upstream is the name of a unix socket in that folder. Yields the balancer's address on this
-    machine; its responses name the client that it saw, in X-Balancer-Client.
+    The balancer itself serves ``static``: local folders by URL path. With ``sockets``, the upstream
+    is the name of a unix socket in that folder. Yields the balancer's URL on this machine. Its
+    responses have the client address that it saw in X-Balancer-Client.
     """
     volumes = {str(path): {"bind": f"/folders{url}", "mode": "ro"} for url, path in static.items()}
     if sockets:
@@ -107,7 +107,7 @@ def balancer(
                 return bindings[0]["HostPort"] if bindings else ""
 
             url = f"http://127.0.0.1:{wait_until(port, timeout=10)}"
-            # Docker listens there before the balancer does.
+            # Docker listens on the port before the balancer does.
             wait_until(lambda: ask(f"{url}/health/live").status, timeout=10)
             yield url
         finally:

@@ -12,23 +12,23 @@ from tests.harness.stack import run
 from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
 from tests.harness.tried import try_on
 
-# Three servers that have little in common, each behind every proxy.
+# Three very different servers, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]
-# Where the proxy makes no difference: each of these servers once.
+# For tests where the proxy makes no difference: each of these servers once.
 EACH_SERVER = [
     Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])
 ]
-# Servers that finish on another signal than SIGTERM, which is the one that platforms send.
+# Servers whose signal for a graceful shutdown is not SIGTERM, the signal that platforms send.
 BY_ANOTHER_SIGNAL = [
     Pair(server, PROXIES[0])
     for server in SERVERS
     if FACTS["_servers"][server]["stop_signal"] != "SIGTERM"
 ]
 PACKAGE = "probed"
-# The views that are laid over the application.
+# The test views that are added to the application.
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"
 
-# Its assertions explain themselves, as those of the tests do.
+# Show the values in this module's failed assertions, as pytest does for test modules.
 pytest.register_assert_rewrite("tests.hosting.contract")
 
 
@@ -38,7 +38,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @dataclass(frozen=True)
 class Built:
-    """A project with deploy_to=all, and its two images as its own compose.yaml builds them."""
+    """A project with deploy_to=all, and the two images that its compose.yaml builds."""
 
     pair: Pair
     project: Path
@@ -71,7 +71,7 @@ def built(engine: None, pair: Pair, tmp_path_factory: pytest.TempPathFactory) ->
         python_version=PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)],
         deploy_to="all",
     )
-    # A former key stands below it, as after a change of the key.
+    # The second line is a previous key, as after a key rotation.
     with (project / "secrets" / "secret_key").open("a", encoding="utf-8") as file:
         file.write("a-former-key\n")
     run(["docker", "compose", "build"], cwd=project)

@@ -1,6 +1,6 @@
 """Requirements for a service on every platform: the core of the conformance tests, by URL.
 
-The application has the probe's views (tests/pairs/probe), and a balancer stands in front of it.
+The application has the probe's views (tests/pairs/probe), and a load balancer is in front of it.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import os
 import pytest
 import requests
 
-from tests.harness.template import FACTS
+from tests.harness.template import EXPECTATIONS
 
 CLAIMS = {
     "X-Forwarded-For": "6.6.6.6",
@@ -41,7 +41,7 @@ SPELLINGS = (
     "Transfer_Encoding",
     "If_None_Match",
 )
-# What no platform's front end sets, so that it is the client's own.
+# Headers that no platform's front end sets: their values come from the client.
 TRACE = {
     "X-Request-ID": "chosen-by-the-client",
     "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
@@ -51,12 +51,12 @@ TRACE = {
 
 
 def get(url: str, headers: dict[str, str] | None = None) -> requests.Response:
-    """Ask as a client does, without following redirects."""
+    """Send a GET request, without following redirects."""
     return requests.get(url, headers=headers, timeout=15, allow_redirects=False)
 
 
 def check_client_and_address(url: str) -> None:
-    """The client is the one that the balancer saw, by HTTPS, whatever it claims of itself."""
+    """Check that spoofed headers change neither the client address nor the HTTPS base URL."""
     for claims in ({}, CLAIMS):
         response = get(f"{url}/probe/request", headers={"Host": "service.example"} | claims)
         assert response.status_code == 200
@@ -68,13 +68,13 @@ def check_client_and_address(url: str) -> None:
 
 
 def check_https(url: str) -> None:
-    """The client came by HTTPS, so that its browser is told to stay with it."""
+    """Check that responses to HTTPS requests have Strict-Transport-Security."""
     response = get(f"{url}/probe/request", headers={"Host": "service.example"})
     assert response.headers["Strict-Transport-Security"].startswith("max-age=31536000")
 
 
 def check_spellings(url: str) -> None:
-    """No other spelling of a header stands for it, or reaches the application at all."""
+    """Check that other spellings of a header neither replace it nor reach the application."""
     reached = {}
     for name in SPELLINGS:
         for headers in ({name: "6.6.6.6"}, {"X-Filler": "1", name: "6.6.6.6"}):
@@ -93,7 +93,7 @@ def check_spellings(url: str) -> None:
 
 
 def check_trace(url: str) -> None:
-    """Nobody chooses the id of a request in the logs, or continues a trace, from outside."""
+    """Check that clients can neither choose the request ID in the logs nor continue a trace."""
     response = get(f"{url}/probe/request", headers=TRACE)
     told = {name.lower(): value for name, value in response.json()["headers"]}
     assert {name for name in TRACE if told.get(name.lower()) == TRACE[name]} == set()
@@ -101,14 +101,14 @@ def check_trace(url: str) -> None:
 
 
 def check_health(url: str) -> None:
-    """200, and no redirect: platforms do not follow any."""
+    """Check that health endpoints return 200 without a redirect: platforms do not follow any."""
     for path in ("/health/live", "/health/ready"):
         response = get(url + path, headers={"Host": "10.0.0.1"})
         assert (response.status_code, response.json()) == (200, {"status": "ok"})
 
 
 def check_static_files(url: str) -> None:
-    """They are served."""
+    """Check that static files are served, and that conditional requests get 304."""
     response = get(f"{url}/static/style.css")
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")
@@ -117,7 +117,7 @@ def check_static_files(url: str) -> None:
 
 
 def check_bodies(url: str, *, chunked: bool = True) -> None:
-    """Uploads arrive whole, with a length or in chunks; one that is too long gets 413."""
+    """Check that uploads arrive complete, with a length or chunked; too long ones get 413."""
     for size in (0, 1, 70_000, 1_000_000):
         body = os.urandom(size)
         seen = {"length": size, "sha256": hashlib.sha256(body).hexdigest()}
@@ -130,7 +130,7 @@ def check_bodies(url: str, *, chunked: bool = True) -> None:
 
 
 def check_responses(url: str) -> None:
-    """Empty, failing, unknown and streamed ones are what they should be."""
+    """Check empty, failing, not-found and streamed responses."""
     for path, status in (("/probe/empty", 204), ("/probe/fail", 500), ("/nothing-here", 404)):
         response = get(url + path)
         assert response.status_code == status
@@ -140,22 +140,22 @@ def check_responses(url: str) -> None:
     assert len(get(f"{url}/probe/download/32").content) == 32 * 65536
 
 
-# What a load balancer in front says, and what must not pass for it.
+# Checks of the headers that a load balancer in front sets, and of spoofed ones.
 BEHIND_A_BALANCER = (check_client_and_address, check_https, check_spellings)
 ANYWHERE = (check_trace, check_health, check_static_files, check_bodies, check_responses)
 CHECKS = (*BEHIND_A_BALANCER, *ANYWHERE)
 
 
 def check_all(url: str) -> None:
-    """All of that."""
+    """Run all checks."""
     for check in CHECKS:
         check(url)
 
 
 def check_application_alone(url: str, *, drops: bool, chunked: bool = True) -> None:
-    """The same without the sidecar, whose own responses are not there.
+    """Run the checks that apply to the application without the sidecar.
 
-    ``drops`` says whether something in front of the application drops names with an underscore.
+    ``drops``: whether something in front of it drops header names with an underscore.
     """
     for check in (check_client_and_address, check_https, check_trace, check_health):
         check(url)
@@ -164,12 +164,12 @@ def check_application_alone(url: str, *, drops: bool, chunked: bool = True) -> N
     if drops:
         check_spellings(url)
     else:
-        # A limitation of the server, which the platform's page names.
+        # A limitation of the server, documented on the platform's page.
         with pytest.raises(AssertionError, match="reached"):
             check_spellings(url)
 
 
 def drops_spellings(server: str) -> bool:
-    """Say whether a server without a proxy drops names with an underscore."""
-    limits = FACTS["_servers"][server]["known_limits"]
-    return not any("_with_an_underscore_" in test for limit in limits for test in limit["tests"])
+    """Return whether a server without a proxy drops header names with an underscore."""
+    failures = EXPECTATIONS["_servers"][server]["expected_failures"]
+    return not any("_with_an_underscore_" in test for each in failures for test in each["tests"])

@@ -26,7 +26,7 @@ class Instance:
         self.network = network
         self.holder = holder
         self.under_gvisor = under_gvisor
-        # Ends and removes what was started.
+        # Stops and removes the started containers.
         self.started = ExitStack()
         self.containers: dict[str, Container] = {}
 
@@ -38,9 +38,9 @@ class Instance:
         memory: str,
         volumes: dict[str, dict[str, str]],
     ) -> None:
-        """Start a container as the image says, with nothing to write to but /tmp.
+        """Start a container with the image's command, and only /tmp writable.
 
-        That is stricter than the platforms, which let a container write to its own file system.
+        This is stricter than the platforms, where a container can write to its own file system.
         """
         arguments = {"environment": environment, "volumes": volumes, "mem_limit": memory}
         arguments["network_mode"] = f"container:{self.holder.id}"
@@ -52,12 +52,12 @@ class Instance:
         self.containers[name] = self.started.enter_context(running)
 
     def address(self, port: int) -> str:
-        """Return where the network sees one of the ports."""
+        """Return the address of one of the ports inside the network, as host:port."""
         networks = self.holder.attrs["NetworkSettings"]["Networks"]
         return f"{networks[self.network]['IPAddress']}:{port}"
 
     def status(self, port: int, path: str) -> int | None:
-        """Ask as the platform's own checks do; None where nobody responds."""
+        """Return the status that a platform's health check gets; None without a response."""
         published = self.holder.ports[f"{port}/tcp"][0]["HostPort"]
         url = f"http://127.0.0.1:{published}{path}"
         try:
@@ -66,18 +66,18 @@ class Instance:
             return None
 
     def wait_for(self, port: int, path: str, *, seconds: float) -> None:
-        """Ask until the response is 200. Fails with the logs after so many seconds."""
+        """Wait until the response is 200. Fails with the logs after ``seconds``."""
         wait_until(lambda: self.status(port, path) == 200, timeout=seconds, told=self.logs)
 
     def logs(self) -> str:
-        """Return what the containers have logged."""
+        """Return the containers' logs."""
         return "\n".join(running.logs().decode() for running in self.containers.values())
 
     def stop(self, *, seconds: float) -> dict[str, int]:
-        """Send SIGTERM to all containers at once; return their statuses once all have ended.
+        """Send SIGTERM to all containers at once; return their exit codes when all have exited.
 
-        Whatever their images ask for: the platforms say SIGTERM. Fails where one is still there
-        after so many seconds, when the platform would kill it.
+        Platforms send SIGTERM, whatever stop signal the images define. Fails if a container still
+        runs after ``seconds``, when the platform would kill it.
         """
         for running in self.containers.values():
             running.kill("SIGTERM")
@@ -93,7 +93,7 @@ class Instance:
         return wait_until(ended, timeout=seconds, told=self.logs)
 
     def stop_in_the_midst(self, port: int, forwarded_for: str, *, seconds: float) -> None:
-        """Stop while requests are worked on: they are answered whole, and all ends with 0."""
+        """Check that in-flight requests complete during shutdown, and that exit codes are 0."""
         upstream = self.address(port)
         with balancer(self.client, upstream, forwarded_for, network=self.network) as url:
             stop_in_the_midst(
@@ -106,7 +106,7 @@ class Instance:
 
 @contextmanager
 def instance(client: docker.DockerClient, *, under_gvisor: bool = False) -> Iterator[Instance]:
-    """Yield an instance without containers, and remove whatever was started in it."""
+    """Yield an instance without containers; afterwards remove those that were started in it."""
     ports = {f"{port}/tcp": ("127.0.0.1", 0) for port in PORTS}
     with (
         network(client) as inside,

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from tests.harness.readme import commands
 
-# Writes down how it was called, and what came by a pipe where "-" stands for that.
+# Records its arguments, and its standard input if one of the arguments is "-".
 STAND_IN = """#!/usr/bin/env bash
 name=$(basename "$0")
 here=$(dirname "$0")
@@ -24,7 +24,7 @@ esac
 
 
 class Followed:
-    """What following a page came to."""
+    """The result of running a page's commands."""
 
     def __init__(self, folder: Path) -> None:
         lines = (folder / "calls").read_text(encoding="utf-8").splitlines()
@@ -32,11 +32,11 @@ class Followed:
         self.folder = folder
 
     def calls_of(self, *words: str) -> list[list[str]]:
-        """Return the calls that began with these words."""
+        """Return the calls that begin with these words."""
         return [call for call in self.calls if call[: len(words)] == list(words)]
 
     def piped(self, *words: str) -> str:
-        """Return what a command that began with these two words got through a pipe."""
+        """Return the standard input of the command that begins with these two words."""
         return (self.folder / f"stdin-{'-'.join(words)}").read_text(encoding="utf-8")
 
 
@@ -51,9 +51,10 @@ def follow(
 ) -> Followed:
     """Run the page's commands in the project's folder, one after the other in one shell.
 
-    All of them, or those under one heading. ``answers`` has a stand-in for each program, to be laid
-    into ``folder``: shell patterns of arguments, and what it does then. Docker is Docker, but for
-    what talks to a registry: builds start from the base images that the engine has.
+    Runs all of them, or those under one heading. ``answers`` defines a stand-in for each program,
+    which is written to ``folder``: shell patterns of arguments, and the command to run for each. By
+    default docker is the real command without a registry: pushes do nothing, and builds use the
+    base images that the engine has.
     """
     docker = shutil.which("docker")
     build = 'set -- "$1" "$2" "${@:4}"'  # without --pull

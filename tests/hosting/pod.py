@@ -1,6 +1,6 @@
 """An emulated Kubernetes node: runs the pod of a rendered Deployment on Docker.
 
-It does what the kubelet does with what this template uses, and fails on what it does not know.
+It handles the fields that this template uses as the kubelet does, and fails on unknown ones.
 """
 
 import base64
@@ -21,7 +21,7 @@ from docker.models.containers import Container
 from tests.harness.stack import wait_until
 from tests.harness.template import FACTS
 
-# Whatever sleeps, to hold the network namespace that the pod's containers share.
+# The image of a sleeping container, which holds the network namespace that the containers share.
 HOLDER = FACTS["_proxies"]["nginx"]["image"]
 BYTES = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
 
@@ -29,9 +29,9 @@ Manifest = dict[str, Any]
 
 
 def kustomize(folder: Path) -> list[Manifest]:
-    """Return the manifests that `kubectl kustomize` makes of a folder.
+    """Return the manifests that `kubectl kustomize` renders from a folder.
 
-    Raises ValueError with what it says where it refuses.
+    Raises ValueError with its error output if it fails.
     """
     done = subprocess.run(
         ["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=False
@@ -42,7 +42,7 @@ def kustomize(folder: Path) -> list[Manifest]:
 
 
 def one(manifests: list[Manifest], kind: str) -> Manifest:
-    """Return the one manifest of a kind."""
+    """Return the only manifest of a kind."""
     (found,) = [manifest for manifest in manifests if manifest["kind"] == kind]
     return found
 
@@ -54,7 +54,7 @@ def size(quantity: str) -> int:
 
 @dataclass
 class Pod:
-    """A pod of the manifests' Deployment; its containers by their names, as they were started."""
+    """A pod of the manifests' Deployment; its containers by name, in the order of their start."""
 
     client: docker.DockerClient
     manifests: list[Manifest]
@@ -63,12 +63,12 @@ class Pod:
     # For the secrets' files.
     folder: Path
     network: str
-    # What the tests lay over the containers' files.
+    # Test files that are mounted over the containers' files, by container.
     volumes: dict[str, dict[str, dict[str, str]]]
-    # Settings in the place of the manifests'.
+    # Settings that replace those of the manifests.
     settings: dict[str, str] = field(default_factory=dict)
     containers: dict[str, Container] = field(default_factory=dict)
-    # When each container ended.
+    # The (monotonic) time at which each container exited.
     ended: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -82,7 +82,7 @@ class Pod:
         return self.holder.attrs["NetworkSettings"]["Networks"][self.network]["IPAddress"]
 
     def start(self) -> None:
-        """Start the sidecars, each once the one before has started; then the rest; until ready."""
+        """Start the sidecars one after the other, then the other containers; wait until ready."""
         self.holder = self.client.containers.run(
             HOLDER, ["sleep", "infinity"], entrypoint="", detach=True, network=self.network
         )
@@ -97,7 +97,7 @@ class Pod:
             self.await_probe(container, "livenessProbe")
 
     def run(self, container: Manifest) -> None:
-        """Run a container as its manifest says."""
+        """Run a container as its manifest defines."""
         security = container["securityContext"]
         limits = container["resources"]["limits"]
         assert security["allowPrivilegeEscalation"] is False
@@ -112,13 +112,13 @@ class Pod:
             security_opt=["no-new-privileges:true"],
             nano_cpus=int(limits["cpu"]) * 10**9,
             mem_limit=size(limits["memory"]),
-            # Kubernetes does not look at an image's own check.
+            # Kubernetes ignores an image's own health check.
             healthcheck={"test": ["NONE"]},
             **self.mounts(container),
         )
 
     def environment(self, container: Manifest) -> dict[str, str]:
-        """Return a container's variables."""
+        """Return a container's environment variables."""
         found: dict[str, str] = {}
         for source in container["envFrom"]:
             found |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
@@ -133,7 +133,7 @@ class Pod:
         return manifest
 
     def mounts(self, container: Manifest) -> dict[str, dict]:
-        """Return Docker's words for a container's volumes."""
+        """Return a container's volumes as arguments for Docker."""
         tmpfs: dict[str, str] = {}
         binds = dict(self.volumes.get(container["name"], {}))
         volumes = {volume["name"]: volume for volume in self.spec["volumes"]}
@@ -145,7 +145,7 @@ class Pod:
                 tmpfs[mount["mountPath"]] = f"size={limit},mode=0777"
             else:
                 secret = self.named("Secret", volume["secret"]["secretName"])
-                # As a secret's volume is, unless its manifest says otherwise.
+                # Readable for all users, as a secret's volume is by default.
                 self.folder.chmod(0o755)
                 for name, value in secret["data"].items():
                     (self.folder / name).write_bytes(base64.b64decode(value))
@@ -153,7 +153,7 @@ class Pod:
         return {"tmpfs": tmpfs, "volumes": binds}
 
     def await_probe(self, container: Manifest, kind: str) -> None:
-        """Ask as a probe does, until the response is good or the probe would give up."""
+        """Send a probe's requests until one succeeds. Fails when the probe would fail."""
         probe = container[kind]
         ask = probe["httpGet"]
         ports = {port["name"]: port["containerPort"] for port in container.get("ports", [])}
@@ -188,22 +188,22 @@ class Pod:
     def stop(self) -> None:
         """Stop as the kubelet does: the pause, the main container, then the sidecars in reverse.
 
-        Each gets the stop signal that its image names, and all have the same grace period.
+        Each container gets the stop signal of its image, and all share one grace period.
         """
         began = time.monotonic()
         deadline = began + self.spec["terminationGracePeriodSeconds"]
-        time.sleep(self.pause)  # what the manifest asks for, not a wait for anything
+        time.sleep(self.pause)  # the pause in the manifest, not a wait for a condition
         for container in [*self.spec["containers"], *reversed(self.spec["initContainers"])]:
             name = container["name"]
             self.containers[name].stop(timeout=max(1, int(deadline - time.monotonic())))
             self.ended[name] = time.monotonic()
 
     def exit_codes(self) -> dict[str, int]:
-        """Return the status that each container ended with."""
+        """Return the exit code of each container."""
         return {name: container.wait()["StatusCode"] for name, container in self.containers.items()}
 
     def remove(self) -> None:
-        """Remove all of it."""
+        """Remove all containers."""
         for container in (*self.containers.values(), self.holder):
             container.remove(force=True)
 

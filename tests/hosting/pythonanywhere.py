@@ -1,6 +1,6 @@
 """An emulation of PythonAnywhere's API, for the real client.
 
-It knows the calls that the page makes, and refuses whatever else. Their paths, fields and responses
+It accepts the calls that the page makes, and rejects all others. Their paths, fields and responses
 are those of the client's own library, pythonanywhere-core 0.3.3, and its tests, and of
 https://help.pythonanywhere.com/pages/API and https://help.pythonanywhere.com/pages/ASGIAPI.
 """
@@ -20,12 +20,12 @@ from urllib.parse import parse_qsl
 
 import trustme
 
-# What the platform calls its Pythons.
+# The platform's names for its Python versions.
 PYTHON = re.compile(r"python3\d\d?")
 
 
 class RefusedError(Exception):
-    """A call that the platform would refuse, with the status that it would have."""
+    """A call that the platform would reject, with the status of the response."""
 
     def __init__(self, status: int, reason: str) -> None:
         super().__init__(f"{status}: {reason}")
@@ -33,7 +33,7 @@ class RefusedError(Exception):
 
 
 def checked(found: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """Return the fields, which must be these and filled."""
+    """Return the fields. Raises RefusedError unless they have these names and are not empty."""
     if set(found) != set(names) or not all(found.values()):
         raise RefusedError(400, f"fields {found}, not {names}")
     return found
@@ -41,13 +41,13 @@ def checked(found: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 
 @dataclass
 class Account:
-    """What one account has, and what was asked of it."""
+    """The state of one account, and the calls that it received."""
 
     user: str
     token: str
     webapps: dict[str, dict[str, Any]] = field(default_factory=dict)
     deleted: dict[str, dict[str, Any]] = field(default_factory=dict)
-    # By their domains, and then by their paths.
+    # By domain, then by URL path.
     static_files: dict[str, dict[str, str]] = field(default_factory=dict)
     websites: dict[str, str] = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
@@ -76,10 +76,10 @@ class Account:
 
     def existing(self, table: Mapping[str, Any], domain: str) -> None:
         if domain not in table:
-            raise RefusedError(404, f"{domain} is not there")
+            raise RefusedError(404, f"{domain} does not exist")
 
     def find_webapp(self, domain: str) -> tuple[int, Any]:
-        # The client asks so whether there is one: "no" is no mistake.
+        # The client uses this call to check whether a web app exists: 404 is not an error.
         if domain not in self.webapps:
             return 404, {"detail": "Not found."}
         return 200, {"domain_name": domain} | self.webapps[domain]
@@ -89,10 +89,10 @@ class Account:
         if domain in self.webapps or domain in self.websites:
             raise RefusedError(400, "domain with this domain name already exists")
         if not PYTHON.fullmatch(fields["python_version"]):
-            raise RefusedError(400, f"{fields['python_version']} is no Python")
+            raise RefusedError(400, f"{fields['python_version']} is not a Python version")
         self.webapps[domain] = {"python_version": fields["python_version"], "reloads": 0}
         self.static_files[domain] = {}
-        # The platform's own, to be replaced.
+        # The platform's default file, to be replaced.
         self.files[f"/var/www/{domain.replace('.', '_')}_wsgi.py"] = b""
         return 201, {"status": "OK"}
 
@@ -137,11 +137,11 @@ class Account:
 
 
 def uploaded(headers: Mapping[str, str], body: bytes) -> bytes:
-    """Return the one file of a form, which is called "content"."""
+    """Return the only file of a form. Raises RefusedError unless it is named "content"."""
     head = f"Content-Type: {headers['Content-Type']}\r\n\r\n".encode()
     (part,) = message_from_bytes(head + body).get_payload()
     if part.get_param("name", header="Content-Disposition") != "content":
-        raise RefusedError(400, "the file is not called content")
+        raise RefusedError(400, "the file is not named content")
     return part.get_payload(decode=True)
 
 
@@ -173,7 +173,7 @@ ROUTES: list[tuple[str, str, str, Callable[..., tuple[int, Any]]]] = [
 
 @contextmanager
 def api(account: Account, folder: Path) -> Iterator[dict[str, str]]:
-    """Serve an account by HTTPS; yield what the client's environment must be to find it."""
+    """Serve an account over HTTPS; yield the environment variables that the client needs."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -193,7 +193,7 @@ def api(account: Account, folder: Path) -> Iterator[dict[str, str]]:
             self.wfile.write(sent)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing: the account keeps the calls."""
+            """Log nothing: the account records the calls."""
 
     authority = trustme.CA()
     authority.cert_pem.write_to_path(folder / "authority.pem")

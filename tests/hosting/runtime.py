@@ -17,7 +17,7 @@ from tests.harness.stack import run, wait_until
 
 from .conftest import PROBE
 
-# Nobody: platforms run things as whom they like.
+# An arbitrary user: each platform chooses its own.
 USER = "10001:10001"
 
 DOCKERFILE = """
@@ -50,7 +50,7 @@ def add_probe(bundle: Path, package: str) -> None:
 
 
 def install(bundle: Path, python_version: str, tag: str, *, virtual_env: str = "/opt/venv") -> None:
-    """Make an image of a Python with what the bundle's requirements.txt lists, and nothing else."""
+    """Build an image of Python with only the packages of the bundle's requirements.txt."""
     dockerfile = bundle.with_name(f"{bundle.name}.Dockerfile")
     dockerfile.write_text(DOCKERFILE, encoding="utf-8")
     arguments = [
@@ -64,7 +64,7 @@ def install(bundle: Path, python_version: str, tag: str, *, virtual_env: str = "
 
 @contextmanager
 def network(client: docker.DockerClient) -> Iterator[str]:
-    """Make a network, and remove it."""
+    """Create a network, and remove it afterwards."""
     made = client.networks.create(f"hosting-{uuid4().hex[:12]}")
     try:
         yield made.name
@@ -74,7 +74,7 @@ def network(client: docker.DockerClient) -> Iterator[str]:
 
 @contextmanager
 def container(client: docker.DockerClient, image: str, **arguments) -> Iterator[Container]:
-    """Run a container in the background, and remove it."""
+    """Run a container in the background, and remove it afterwards."""
     running = client.containers.run(image, detach=True, **arguments)
     try:
         yield running
@@ -95,10 +95,10 @@ def served(
     network: str,
     volumes: Mapping[str, dict[str, str]] = MappingProxyType({}),
 ) -> Iterator[Container]:
-    """Run a command line in ``place``, where the bundle lies; only /tmp is writable.
+    """Run a command line in ``place``, where the bundle is mounted; only /tmp is writable.
 
-    The shell is Bash, as it is on the platforms: the command replaces it. ``volumes`` are what
-    there is besides.
+    The shell is Bash, as on the platforms: the command replaces the shell's process. ``volumes``
+    are additional mounts.
     """
     with container(
         client,
@@ -120,9 +120,9 @@ def served(
 def stop_in_the_midst(
     url: str, log: Callable[[], str], stop: Callable[[], Sequence[int]], *, seconds: float
 ) -> None:
-    """Stop while requests are worked on: they are answered whole, and what stopped says 0.
+    """Check that in-flight requests complete during shutdown, and that exit codes are 0.
 
-    ``stop`` returns the statuses of what it has stopped, ``log`` what the application has said.
+    ``stop`` stops the service and returns the exit codes; ``log`` returns the application's log.
     """
     views = ("work", "drip")
     with ThreadPoolExecutor() as pool:

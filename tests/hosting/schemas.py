@@ -14,20 +14,20 @@ from jsonschema import Draft202012Validator
 
 Schema = dict[str, Any]
 
-# What has no simple type may be anything; a misspelt key is one more key, and never may.
+# For fields without a simple type: any value. Their misspelt keys are still rejected, as unknown.
 ANYTHING: Schema = {}
 
 
 def problems(document: Any, schema: Schema) -> list[str]:
-    """Return what is wrong with a document, each with its place; nothing where it is right."""
+    """Return the errors in a document, each with its path; an empty list if it is valid."""
     return [
         f"{'.'.join(map(str, error.absolute_path))}: {error.message}"
         for error in Draft202012Validator(schema).iter_errors(document)
     ]
 
 
-# The kinds whose metadata appear in a Cloud Run service, by the words that the annotations'
-# description has for them.
+# The kinds whose metadata appear in a Cloud Run service, and their names in the description of the
+# annotations.
 ANNOTATED = {"Service": "Service", "RevisionTemplate": "Revision"}
 
 
@@ -54,7 +54,7 @@ def cloud_run_service() -> Schema:
 
 
 def _strict(described: Schema) -> Schema:
-    """Turn a schema of a discovery document into one that allows no other keys."""
+    """Convert a schema of a discovery document to one that rejects unknown keys."""
     if "$ref" in described:
         return {"$ref": f"#/$defs/{described['$ref']}"}
     kind = described["type"]
@@ -74,16 +74,16 @@ def _strict(described: Schema) -> Schema:
 
 
 def azure_model(model: type) -> Schema:
-    """Return the strict schema of a model of Azure's client library, as its REST API spells it."""
+    """Return the strict schema of a model of Azure's client library, with the REST API's names."""
     definitions: dict[str, Schema] = {}
     _add_model(model, definitions)
     return {"$ref": f"#/$defs/{model.__name__}", "$defs": definitions}
 
 
 def _add_model(model: type, definitions: dict[str, Schema]) -> None:
-    """Define a model and those that it is made of."""
-    definitions[model.__name__] = {}  # known from here on: models may hold themselves
-    # The name that the library's annotations have for its own models.
+    """Add the definitions of a model and of the models that it contains."""
+    definitions[model.__name__] = {}  # defined first, because models may be recursive
+    # The name by which the library's annotations refer to its own models.
     hints = typing.get_type_hints(model, localns={"_models": azure.mgmt.web.models})
     fields = {
         name: field
@@ -111,7 +111,7 @@ def _of_hint(hint: Any, definitions: dict[str, Schema]) -> Schema:
         options = [kind for kind in arguments if kind is not type(None)]
         names = [kind for kind in options if isinstance(kind, type) and issubclass(kind, enum.Enum)]
         if names:
-            # The library takes any text beside the values it knows; here, only those.
+            # The library accepts any string; this schema accepts only the known values.
             return {"enum": [member.value for kind in names for member in kind]}
         return _of_hint(options[0], definitions) if len(options) == 1 else ANYTHING
     if origin is list:

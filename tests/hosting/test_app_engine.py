@@ -34,7 +34,7 @@ from .runtime import (
     stop_in_the_midst,
 )
 
-# Google's parser needs older packages than the tests do, so that it has an environment of its own.
+# Google's parser needs older packages than the tests do, so it runs in a separate environment.
 PARSER = ("appengine-python-standard==3.1.0", "setuptools<81")
 PARSE = """
 import json, sys
@@ -47,14 +47,14 @@ def problem(text):
 json.dump([problem(text) for text in json.load(sys.stdin)], sys.stdout)
 """
 
-# What the parser takes as it is: the instance classes with their memory in megabytes, and the names
-# of runtimes. https://docs.cloud.google.com/appengine/docs/standard
+# Values that the parser does not check: the instance classes, with their memory in megabytes, and
+# the names of runtimes. https://docs.cloud.google.com/appengine/docs/standard
 MEMORY = {"F1": 384, "F2": 768, "F4": 1536, "F4_1G": 3072}
 RUNTIMES = ("python313", "python314", "custom")
 
-# The host names that are trusted: what the tests request.
+# The trusted host names: those that the tests request.
 HOSTS = "service.example,127.0.0.1"
-# What gcloud would say; "$here" is a folder for the test. Deploying sends what lies beside it.
+# Emulated output of gcloud; "$here" is a folder for the test. A deployment sends app.yaml's folder.
 COMMAND_OUTPUT = {
     "gcloud": {
         "*' config get project '*": "echo my-project",
@@ -67,7 +67,7 @@ COMMAND_OUTPUT = {
 
 
 def problems(*texts: str) -> list[list[str]]:
-    """Return what is wrong with each of the files, which are given as text."""
+    """Return the errors in each of the files, which are given as text."""
     packages = [word for package in PARSER for word in ("--with", package)]
     uv = Path(sys.executable).with_name("uv")
     done = subprocess.run(
@@ -85,7 +85,7 @@ def problems(*texts: str) -> list[list[str]]:
 
 
 def unknown_values(document: dict[str, Any]) -> list[str]:
-    """Return what the parser lets pass, and App Engine would not."""
+    """Return the values that the parser accepts but App Engine would reject."""
     found = []
     if document.get("runtime") not in RUNTIMES:
         found.append(f"runtime: {document.get('runtime')}")
@@ -96,7 +96,7 @@ def unknown_values(document: dict[str, Any]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Both files, by their folders."""
+    """Both app.yaml files, by the names of their folders."""
     project = generate(tmp_path_factory.mktemp("app-engine"), deploy_to="app-engine")
     return {
         kind: (project / "deploy" / "app-engine" / kind / "app.yaml").read_text(encoding="utf-8")
@@ -142,7 +142,7 @@ def test_the_standard_environment_is_offered_where_the_server_can_run_there(
 
 @pytest.fixture(scope="module")
 def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Followed]:
-    """The page, followed to the letter with a stand-in for gcloud."""
+    """The result of the page's commands, run with a stand-in for gcloud."""
     programs = tmp_path_factory.mktemp("followed") / "programs"
     page = built.project / "deploy" / "app-engine" / "README.md"
     found = follow(page, built.project, programs, COMMAND_OUTPUT)
@@ -152,7 +152,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 def environment(document: dict[str, Any], built: Built) -> dict[str, str]:
-    """Return the variables of a deployed app.yaml, among them the key that was stored."""
+    """Return the variables of a deployed app.yaml, which include the stored key."""
     found = document["env_variables"]
     assert found["SECRET_KEY"] == built.key
     assert found["TRUSTED_HOSTS"] == HOSTS
@@ -169,7 +169,7 @@ def check(
     forwarded_for: str,
     static: Mapping[str, Path] = MappingProxyType({}),
 ) -> None:
-    """Check the service behind Google's front end, which serves ``static``; stop it in use."""
+    """Check the service behind Google's front end, which serves ``static``, and its shutdown."""
 
     def log() -> str:
         return app.logs().decode()
@@ -183,7 +183,7 @@ def check(
     with balancer(client, upstream, forwarded_for, network=inside, static=static) as url:
         wait_until(lambda: contract.get(url + ready).status_code == 200, timeout=30, told=log)
         contract.check_application_alone(url, drops=contract.drops_spellings(server))
-        # Responses of the front end itself lack the probe's header.
+        # The front end's own responses do not have the probe's header.
         style = contract.get(f"{url}/static/style.css")
         assert ("X-Probe-Path" in style.headers) == (not static)
         stop_in_the_midst(url, log, stop, seconds=2.5)
@@ -194,7 +194,7 @@ def test_the_page_leaves_no_key_behind(built: Built, followed: Followed):
     assert not (built.project / "deploy" / "app-engine" / "bundle").exists()
     files = [path for path in (followed.folder / "standard").rglob("*") if path.is_file()]
     assert not [path for path in files if "secrets" in path.parts]
-    # Nothing else is deployed to the flexible environment but an image that was pushed.
+    # The flexible environment gets only app.yaml and the name of a pushed image.
     assert [path.name for path in (followed.folder / "flexible").iterdir()] == ["app.yaml"]
     (deployed,) = [call for call in followed.calls if "--image-url" in call]
     pushed = followed.calls_of("docker", "push")[0][-1]
@@ -204,7 +204,7 @@ def test_the_page_leaves_no_key_behind(built: Built, followed: Followed):
 
 @pytest.fixture(scope="module")
 def runtime(built: Built, followed: Followed) -> Iterator[str]:
-    """An image of Google's Python, with what the deployed folder asks it to install."""
+    """An image of the runtime's Python, with the requirements of the deployed folder."""
     bundle = followed.folder / "standard"
     tag = f"app-engine-{built.project.name}"
     document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))
@@ -218,16 +218,16 @@ def runtime(built: Built, followed: Followed) -> Iterator[str]:
 def test_the_standard_environment(
     docker_client: docker.DockerClient, built: Built, followed: Followed, runtime: str
 ):
-    """The entry point under gVisor, on a port that nobody knows before, in its class's memory.
+    """The entry point works under gVisor, on a random port, with its class's memory.
 
-    Google's servers response for the static files, from what was sent to them.
+    The balancer serves the static files from the deployed folder, as Google's servers do.
     """
     bundle = followed.folder / "standard"
     document = yaml.safe_load((bundle / "app.yaml").read_text(encoding="utf-8"))
     *static, rest = document["handlers"]
     assert (rest["url"], rest["script"]) == ("/.*", "auto")
     add_probe(bundle, PACKAGE)
-    # Closed to others on this machine; what arrives at Google's are the files.
+    # The folder is private to its owner; the container's user must be able to read it.
     bundle.chmod(0o755)
     port = str(20_000 + secrets.randbelow(40_000))
     with (
@@ -252,7 +252,10 @@ def test_the_standard_environment(
 def nobody_chooses_an_address(
     client: docker.DockerClient, app: Container, port: str, inside: str
 ) -> None:
-    """How many addresses the front end adds is not documented: with two, the client is unknown."""
+    """Check that clients cannot choose their address if the front end adds two addresses.
+
+    It is not documented how many it adds. With two, the client's address is unknown.
+    """
     app.reload()
     upstream = f"{app.attrs['NetworkSettings']['Networks'][inside]['IPAddress']}:{port}"
     with balancer(client, upstream, APPENDS_AND_ADDS_ITSELF, network=inside) as url:
@@ -268,7 +271,7 @@ def nobody_chooses_an_address(
 def test_the_flexible_environment(
     docker_client: docker.DockerClient, built: Built, followed: Followed
 ):
-    """The image alone, stopped by SIGTERM whatever it asks for."""
+    """The image works without a sidecar, and SIGTERM stops it, whatever its own stop signal."""
     document = yaml.safe_load((followed.folder / "flexible" / "app.yaml").read_text())
     with (
         network(docker_client) as inside,

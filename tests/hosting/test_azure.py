@@ -32,22 +32,22 @@ from .runtime import probe_views
 from .schemas import Schema, azure_model, problems
 
 DIGEST = "sha256:" + "0" * 64
-# What az would say; the rest of its commands say nothing. Docker's are only written down: the
-# images are there, and there is no registry.
+# Emulated output of az; its other commands print nothing. Docker commands are only recorded: the
+# images exist already, and there is no registry.
 COMMAND_OUTPUT = {
     "docker": {},
     "az": {
         "*' acr repository show '*": f"echo {DIGEST}",
         "*' webapp list '*": "echo the-web-app",
         "*' --query id '*": "echo an-id",
-        # The file goes away: what it holds, and who may read it.
+        # The page removes the file afterwards: record its content and its mode.
         "*' keyvault secret set '*": (
             'while test "$1" != --file; do shift; done; cp "$2" "$here/stored"'
             '; stat --format %a "$2" > "$here/mode"'
         ),
     },
 }
-# Keys of resources that are Bicep's own, not Azure's.
+# Keys of resources that Bicep defines, not Azure.
 OF_BICEP = {"parent", "scope", "dependsOn"}
 
 
@@ -57,8 +57,8 @@ def strict(**properties: Schema) -> Schema:
 
 TEXT: Schema = {"type": "string"}
 
-# What azure.yaml may say, from azd's schemas/v1.0/azure.yaml.json (github.com/Azure/azure-dev),
-# which allows unknown keys; without the parts that deploy code, of which there is none here.
+# The schema of azure.yaml, from azd's schemas/v1.0/azure.yaml.json (github.com/Azure/azure-dev),
+# which allows unknown keys. The parts that deploy code are left out: they are not used here.
 AZURE_YAML = strict(
     name={"type": "string", "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"},
     resourceGroup=TEXT,
@@ -68,7 +68,7 @@ AZURE_YAML = strict(
 
 @pytest.fixture(scope="module")
 def accepted() -> dict[str, Schema]:
-    """What each type of resource may say."""
+    """The strict schema of each type of resource."""
     return {
         "Microsoft.Web/serverfarms": azure_model(AppServicePlan),
         "Microsoft.Web/sites": azure_model(Site),
@@ -96,7 +96,7 @@ def parse(file: Path) -> dict[str, Any]:
 
 
 def evaluated(value: Any) -> Any:
-    """Put a text in the place of each expression: only Azure knows what it comes to."""
+    """Replace each expression with a fixed text: only Azure can evaluate it."""
     if isinstance(value, dict):
         if value.keys() & {"operator", "function"}:
             return "an expression"
@@ -105,7 +105,7 @@ def evaluated(value: Any) -> Any:
 
 
 def wrong(bicep: dict[str, Any], accepted: dict[str, Schema]) -> list[str]:
-    """Return what Azure would refuse in the resources."""
+    """Return the errors for which Azure would reject the resources."""
     found = []
     for name, resource in bicep["resources"].items():
         said = {key: entry for key, entry in resource["config"].items() if key not in OF_BICEP}
@@ -132,7 +132,7 @@ def containers(bicep: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def references(value: Any) -> Iterator[str]:
-    """Yield the names that expressions begin with: of something else in the file."""
+    """Yield the names that expressions begin with: they refer to other parts of the file."""
     if isinstance(value, str):
         yield from re.findall(r"\$\{(\w+)[.}]", value)
     elif isinstance(value, dict):
@@ -197,10 +197,10 @@ def test_rules_beyond_the_schemas(bicep):
     given, sidecars = settings(bicep), containers(bicep)
     assert [sidecar["isMain"] for sidecar in sidecars.values()].count(True) == 1
     assert sidecars["proxy"]["isMain"]
-    # The platform sends requests to no other ports.
+    # The platform sends requests only to these ports.
     assert sidecars["proxy"]["targetPort"] in ("80", "8080")
     for sidecar in sidecars.values():
-        # A value that names no setting comes out as an empty text, without an error.
+        # A value that is not the name of a setting becomes an empty string, without an error.
         assert {entry["value"] for entry in sidecar["environmentVariables"]} <= set(given)
         assert sidecar["image"] in bicep["parameters"]
     assert given["APP_PORT"] == sidecars["app"]["targetPort"]
@@ -239,7 +239,7 @@ def test_azd_finds_its_files(folder: Path, bicep):
 
 @pytest.fixture(scope="module")
 def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed:
-    """The page, followed to the letter with a stand-in for az."""
+    """The result of the page's commands, run with a stand-in for az."""
     return follow(
         built.project / "deploy" / "azure" / "README.md",
         built.project,
@@ -251,7 +251,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed
 def test_the_page_can_be_followed(built: Built, followed: Followed, bicep):
     registry = f"myregistry.azurecr.io/{built.project.name}"
     assert followed.calls_of("docker", "compose") == [["docker", "compose", "build", "--pull"]]
-    # The key is on no command line, and its file is closed to others until it is removed.
+    # The key is on no command line, and only the owner can read its file until it is removed.
     assert (followed.folder / "stored").read_text(encoding="utf-8") == built.key
     assert (followed.folder / "mode").read_text(encoding="utf-8") == "600\n"
     assert not [word for call in followed.calls for word in call if built.key in word]
@@ -270,7 +270,7 @@ def test_the_page_can_be_followed(built: Built, followed: Followed, bicep):
         "vaultName": "my-vault",
     }
     assert given.keys() <= bicep["parameters"].keys()
-    # Exported under the names that azd looks for.
+    # The page exports the variables that azd reads.
     parameters = (built.project / "deploy" / "azure" / "main.parameters.json").read_text()
     page = (built.project / "deploy" / "azure" / "README.md").read_text(encoding="utf-8")
     for name in re.findall(r"\$\{(\w+)\}", parameters):
@@ -278,7 +278,7 @@ def test_the_page_can_be_followed(built: Built, followed: Followed, bicep):
 
 
 class WebApp:
-    """The file's containers, to be started in any order, as App Service does."""
+    """The containers of main.bicep, which can start in any order, as on App Service."""
 
     def __init__(self, built: Built, running: Instance, key: str) -> None:
         self.bicep = parse(built.project / "deploy" / "azure" / "main.bicep")
@@ -292,7 +292,7 @@ class WebApp:
         self.running = running
 
     def start(self, name: str) -> None:
-        """Start a container with what it names of the settings."""
+        """Start a container with the settings that it refers to."""
         container = containers(self.bicep)[name]
         assert container["inheritAppSettingsAndConnectionStrings"] is False
         self.running.start(
@@ -307,7 +307,7 @@ class WebApp:
         )
 
     def warm_up(self) -> int | None:
-        """Ask once, as the platform does until it likes the response."""
+        """Send one warm-up request, as the platform does until it succeeds; return the status."""
         return self.running.status(8080, self.settings["WEBSITE_WARMUP_PATH"])
 
     def is_warm(self) -> bool:
@@ -322,13 +322,13 @@ class WebApp:
 def web_app(
     docker_client: docker.DockerClient, built: Built, followed: Followed
 ) -> Iterator[WebApp]:
-    """A web app whose proxy is there before its application, with the key that the page stored."""
+    """A web app whose proxy starts before its application, with the key that the page stored."""
     stored = (followed.folder / "stored").read_text(encoding="utf-8")
     with instance(docker_client) as running:
         found = WebApp(built, running, stored)
         found.start("proxy")
         running.wait_for(8080, "/health/proxy", seconds=20)
-        # As long as it takes: the platform goes on asking.
+        # The platform repeats the request for as long as this takes.
         for _ in range(5):
             assert found.warm_up() in (502, 503)
             assert not found.is_warm()
@@ -338,7 +338,7 @@ def web_app(
 
 
 def test_the_web_app_behind_the_front_end(web_app: WebApp):
-    """The front end adds the client's address with a port, which nobody sees behind the proxy."""
+    """The front end adds the client's address with a port, which the application does not see."""
     running = web_app.running
     upstream = running.address(8080)
     with balancer(running.client, upstream, APPENDS_WITH_PORT, network=running.network) as url:
@@ -346,7 +346,7 @@ def test_the_web_app_behind_the_front_end(web_app: WebApp):
 
 
 def test_sigterm_loses_no_request(web_app: WebApp):
-    """It comes to both containers at once."""
+    """In-flight requests complete when both containers get SIGTERM at once."""
     limit = int(web_app.settings["WEBSITES_CONTAINER_STOP_TIME_LIMIT"])
     web_app.running.stop_in_the_midst(8080, APPENDS_WITH_PORT, seconds=limit)
 

@@ -23,13 +23,13 @@ from .runtime import probe_views
 from .schemas import cloud_run_service, problems
 
 FILES = ("service.yaml", "app-only.yaml")
-# From SIGTERM to SIGKILL.
+# Seconds from SIGTERM to SIGKILL.
 GRACE = 10
-# The host names that are trusted, in the place of the service's own: what the tests request.
+# The trusted host names: those that the tests request, instead of the service's own.
 HOSTS = "service.example,127.0.0.1"
 DIGEST = "@sha256:" + "0" * 64
-# What gcloud would say; the rest of its commands say nothing. Docker's are only written down: the
-# images are there, and there is no registry.
+# Emulated output of gcloud; its other commands print nothing. Docker commands are only recorded:
+# the images exist already, and there is no registry.
 COMMAND_OUTPUT = {
     "docker": {},
     "gcloud": {
@@ -41,7 +41,7 @@ COMMAND_OUTPUT = {
 
 
 def environment(container: dict[str, Any], secrets: dict[str, str]) -> dict[str, str]:
-    """Return a container's variables as Cloud Run gives them."""
+    """Return the environment variables that Cloud Run gives to a container."""
     found = {}
     for variable in container["env"]:
         if "value" in variable:
@@ -51,14 +51,14 @@ def environment(container: dict[str, Any], secrets: dict[str, str]) -> dict[str,
             found[variable["name"]] = secrets[f"{reference['name']}:{reference['key']}"]
     if "TRUSTED_HOSTS" in found:
         found["TRUSTED_HOSTS"] = HOSTS
-    # Only the container that takes the requests is told where.
+    # Only the container that receives the requests gets PORT.
     for port in container.get("ports", []):
         found["PORT"] = str(port["containerPort"])
     return found
 
 
 def in_order(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the containers in the order that their dependencies ask for."""
+    """Return the containers in the order that their dependencies require."""
     annotations = spec["metadata"]["annotations"]
     waits = json.loads(annotations.get("run.googleapis.com/container-dependencies", "{}"))
     waiting = {container["name"]: container for container in spec["spec"]["containers"]}
@@ -70,7 +70,7 @@ def in_order(spec: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def wait_for_startup(running: Instance, probe: dict[str, Any]) -> None:
-    """Ask as a startup probe does, for as long as it does."""
+    """Wait until a startup probe succeeds. Fails when the probe would fail."""
     running.wait_for(
         probe["httpGet"]["port"],
         probe["httpGet"]["path"],
@@ -101,7 +101,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def document(project: Path) -> Callable[[str], dict[str, Any]]:
-    """One of the files, read anew."""
+    """A function that reads one of the files."""
     return lambda name: yaml.safe_load((project / "deploy" / "cloud-run" / name).read_text())
 
 
@@ -147,14 +147,14 @@ def test_rules_beyond_the_schemas(document, name: str):
     assert [len(container.get("ports", [])) for container in spec["containers"]].count(1) == 1
     for container in spec["containers"]:
         given = {variable["name"]: variable.get("value") for variable in container["env"]}
-        # PORT is Cloud Run's to set, where there is a port.
+        # Cloud Run sets PORT for the container that has a port.
         assert ("PORT" in given) == (container["name"] == "app" and "ports" not in container)
         assert int(given["GRACEFUL_TIMEOUT"]) < GRACE
         assert int(given["REQUEST_TIMEOUT"]) <= spec["timeoutSeconds"]
         for kind in ("startupProbe", "livenessProbe"):
             probe = container[kind]
             path = probe["httpGet"]["path"]
-            # Cloud Run keeps some such paths to itself.
+            # Cloud Run reserves some paths that end with z.
             assert path.startswith("/health/") and not path.endswith("z")
             assert probe.get("timeoutSeconds", 1) <= probe["periodSeconds"]
         startup = container["startupProbe"]
@@ -163,7 +163,7 @@ def test_rules_beyond_the_schemas(document, name: str):
 
 @pytest.fixture(scope="module")
 def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed:
-    """The page, followed to the letter with a stand-in for gcloud."""
+    """The result of the page's commands, run with a stand-in for gcloud."""
     return follow(
         built.project / "deploy" / "cloud-run" / "README.md",
         built.project,
@@ -176,7 +176,7 @@ def followed(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Followed
 def running(
     docker_client: docker.DockerClient, built: Built, followed: Followed
 ) -> Iterator[Instance]:
-    """An instance of the service that following the page deployed, with the key that it stored."""
+    """An instance of the service that the page's commands deployed, with the key they stored."""
     deployed = yaml.safe_load(followed.piped("run", "services"))
     with instance(docker_client) as found:
         launch(found, built, deployed["spec"]["template"], followed.piped("secrets", "create"))
@@ -206,7 +206,10 @@ def test_the_page_can_be_followed(built: Built, followed: Followed):
 
 @pytest.mark.parametrize("forwarded_for", [OVERWRITES, APPENDS], ids=["overwrites", "appends"])
 def test_the_service_behind_the_front_end(running: Instance, forwarded_for: str):
-    """It is said to overwrite X-Forwarded-For; either way nobody can name another client."""
+    """Clients cannot choose their address, however the front end sets X-Forwarded-For.
+
+    It is said to overwrite the header; a front end that appends to it is tested too.
+    """
     upstream = running.address(8080)
     with balancer(running.client, upstream, forwarded_for, network=running.network) as url:
         if forwarded_for == OVERWRITES:
@@ -216,18 +219,18 @@ def test_the_service_behind_the_front_end(running: Instance, forwarded_for: str)
 
 
 def test_sigterm_loses_no_request(running: Instance):
-    """It comes to both containers at once, ten seconds before SIGKILL."""
+    """In-flight requests complete when both containers get SIGTERM, ten seconds before SIGKILL."""
     running.stop_in_the_midst(8080, OVERWRITES, seconds=GRACE)
 
 
 @pytest.mark.pairs([*EACH_SERVER, *BY_ANOTHER_SIGNAL])
 def test_the_application_alone(docker_client: docker.DockerClient, built: Built):
-    """Without the proxy, and under gVisor: where clients are and what they asked for stays right.
+    """Client address and URL are correct without the proxy, under gVisor (first generation).
 
-    Both containers together run without gVisor above, as in the second generation.
+    The tests of both containers run without gVisor, as in the second generation.
     """
     file = built.project / "deploy" / "cloud-run" / "app-only.yaml"
-    # As the page's envsubst does, which is followed with the other file.
+    # As the page's envsubst command does with the other file.
     text = file.read_text(encoding="utf-8").replace("${SERVICE}", built.project.name)
     template = yaml.safe_load(text)["spec"]["template"]
     drops = contract.drops_spellings(built.pair.server)

@@ -25,8 +25,8 @@ from .page import follow
 from .runtime import add_probe, container, install, network, served, stop_in_the_midst
 
 ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:key-AbCdEf"
-# What the cloud's programs do; "$here" is a folder for the test. Creating an environment sends the
-# bundle.
+# The cloud's programs, emulated; "$here" is a folder for the test. Creating an environment sends
+# the bundle.
 COMMAND_OUTPUT = {
     "aws": {"*' create-secret '*": f'cat > "$here/stored"; echo {ARN}'},
     "eb": {
@@ -35,7 +35,7 @@ COMMAND_OUTPUT = {
     },
 }
 
-# The options of the namespaces that are used here, and what may be their values; None: any name.
+# The options of the namespaces that are used here, and patterns of their values; None: any option.
 # https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/command-options-general.html
 OPTIONS = {
     "aws:elasticbeanstalk:application:environment": None,
@@ -83,7 +83,7 @@ FILE_KEYS = {"mode", "owner", "group", "content", "source", "encoding", "authent
 
 
 def problems(document: dict) -> list[str]:
-    """Return what the platform would refuse in a configuration file."""
+    """Return the errors for which the platform would reject a configuration file."""
     found = [f"{key}: unknown" for key in document.keys() - {"option_settings", "files"}]
     for path, file in document.get("files", {}).items():
         found += [f"{path} {key}: unknown" for key in file.keys() - FILE_KEYS]
@@ -101,7 +101,7 @@ def problems(document: dict) -> list[str]:
 
 
 def settings(bundle: Path) -> dict[str, dict[str, str]]:
-    """Return the options of a bundle, by their namespaces."""
+    """Return the options of a bundle, by namespace."""
     found: dict[str, dict[str, str]] = {}
     for file in sorted(bundle.glob(".ebextensions/*.config")):
         document = yaml.safe_load(file.read_text(encoding="utf-8"))
@@ -144,14 +144,14 @@ def test_the_python_platform_is_offered_where_the_server_can_run_there(server: s
     assert ("Procfile" in page) == runs
     assert ("needs an image" in page) != runs
     if runs:
-        # What the platform demands of the file.
+        # The format that the platform requires.
         procfile = (folder / "python" / "Procfile").read_text(encoding="utf-8")
         assert re.fullmatch(r"web:\s*[^\s].*\n", procfile)
 
 
 @dataclass
 class Bundles:
-    """What following the page came to: the bundles, unpacked elsewhere."""
+    """The bundles that the page's commands make, unpacked in another folder."""
 
     docker: Path
     python: Path
@@ -180,20 +180,20 @@ def bundles(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Bundles:
 
 
 def properties(bundle: Path, stored: dict[str, str]) -> dict[str, str]:
-    """Return the environment's properties, with the secrets that they name filled in."""
+    """Return the environment's properties, with the values of the secrets."""
     found = settings(bundle)
     secrets = found["aws:elasticbeanstalk:application:environmentsecrets"]
     assert secrets == dict.fromkeys(stored, ARN)
-    # As the page's "eb setenv" does, for what the tests request.
+    # As the page's "eb setenv" does, with the hosts that the tests request.
     set_later = {"TRUSTED_HOSTS": "service.example,127.0.0.1"}
     return found["aws:elasticbeanstalk:application:environment"] | stored | set_later
 
 
 @pytest.fixture(scope="module")
 def compose(built: Built, bundles: Bundles) -> Iterator[Callable[..., str]]:
-    """Run Docker Compose as the platform does: its file found by its name, a .env beside it."""
+    """Run Docker Compose as the platform does: with the default file name and a .env file."""
     assert [file.name for file in bundles.docker.glob("*compose*")] == ["docker-compose.yml"]
-    # From the newest base images; here, from those that the engine has.
+    # The platform builds from the newest base images; the tests, from those that the engine has.
     file = bundles.docker / "docker-compose.yml"
     document = yaml.safe_load(file.read_text(encoding="utf-8"))
     for name in ("app", "proxy"):
@@ -221,15 +221,15 @@ def compose(built: Built, bundles: Bundles) -> Iterator[Callable[..., str]]:
 def test_the_pair_on_the_docker_platform(
     docker_client: docker.DockerClient, built: Built, compose: Callable[..., str]
 ):
-    """The balancer asks the published port, by way of the network that the test can reach."""
-    # Where nothing else is said, it is published at port 80 of every address, as the platform asks.
+    """The service works behind a balancer, which connects through the Compose project's network."""
+    # By default it is published on port 80 of every address, as the platform requires.
     text = (built.project / "deploy/elastic-beanstalk/docker/compose.yaml").read_text()
     assert '"${PUBLISH_ADDRESS:-0.0.0.0}:${PUBLISH_PORT:-80}:8080"' in text
     assert re.fullmatch(r"127\.0\.0\.1:\d+\n", compose("port", "proxy", "8080"))
     inside = f"beanstalk-{built.project.name}_default"
 
     def log() -> str:
-        # The platform collects what this prints.
+        # The platform collects this output.
         return compose("logs", "--no-log-prefix")
 
     def stop() -> list[int]:
@@ -243,8 +243,8 @@ def test_the_pair_on_the_docker_platform(
         stop_in_the_midst(url, log, stop, seconds=2.5)
 
 
-# The platform's own proxies, as its files have them (nginx.conf and 00_application.conf), each with
-# its command, and where the bundle's .platform folder and static files go.
+# The platform's own proxies, configured as in its files (nginx.conf and 00_application.conf): each
+# with its command, and with places for the bundle's .platform folder and static files.
 PLATFORM_PROXIES = {
     "nginx": (
         ["nginx", "-g", "daemon off;", "-c", "/platform.conf"],
@@ -293,7 +293,7 @@ PLATFORM_PROXIES = {
 
 @pytest.fixture(scope="module")
 def runtime(built: Built, bundles: Bundles) -> Iterator[str]:
-    """An image of the platform's Python, with what the bundle asks it to install."""
+    """An image of the platform's Python, with the bundle's requirements."""
     tag = f"beanstalk-python-{built.project.name}"
     pyproject = (built.project / "pyproject.toml").read_text(encoding="utf-8")
     (version,) = re.findall(r'requires-python = ">=(.+)"', pyproject)
@@ -305,10 +305,10 @@ def runtime(built: Built, bundles: Bundles) -> Iterator[str]:
 def test_the_server_on_the_python_platform(
     docker_client: docker.DockerClient, built: Built, bundles: Bundles, runtime: str, tmp_path: Path
 ):
-    """The Procfile's command in a shell, behind the platform's proxy and a balancer.
+    """The Procfile's command works in a shell, behind the platform's proxy and a balancer.
 
-    It stops as systemd stops a service: SIGTERM goes to each process of it, or, with this setting,
-    to the main one.
+    It is stopped as by systemd: SIGTERM goes to each process of a service or, with KillMode=mixed,
+    only to the main process.
     """
     (unit,) = yaml.safe_load((bundles.python / ".ebextensions" / "python.config").read_text())[
         "files"
@@ -360,11 +360,11 @@ def test_the_server_on_the_python_platform(
         with balancer(docker_client, f"{address}:80", APPENDS, network=inside) as url:
             ready = f"{url}/health/ready"
             wait_until(lambda: contract.get(ready).status_code == 200, timeout=30, told=log)
-            # Of the platform's proxies, nginx drops them.
+            # Of the platform's proxies, nginx drops names with an underscore.
             drops = kind == "nginx" or contract.drops_spellings(built.pair.server)
             contract.check_application_alone(url, drops=drops)
-            # The platform's proxy serves static files, and its setting lets pass what this project
-            # takes: it might refuse more than a megabyte, or pass on chunks.
+            # The platform's proxy serves static files. Its settings allow uploads up to this
+            # project's limit: it might reject more than a megabyte, or pass on chunked bodies.
             assert "X-Probe-Path" not in contract.get(f"{url}/static/style.css").headers
             upload = requests.post(f"{url}/probe/upload", data=bytes(9 * 1024 * 1024), timeout=15)
             assert upload.status_code == 200

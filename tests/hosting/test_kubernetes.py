@@ -25,7 +25,7 @@ OVERLAY = Path("deploy/kubernetes/overlays/production")
 
 @pytest.fixture(scope="session")
 def manifests(built: Built, tmp_path_factory: pytest.TempPathFactory) -> list[Manifest]:
-    """The production overlay, after the page's first commands."""
+    """The manifests of the production overlay, after the page's setup commands."""
     folder = tmp_path_factory.mktemp("kubernetes")
     project = folder / built.project.name
     shutil.copytree(built.project, project)
@@ -49,7 +49,7 @@ def make_pod(
     pods: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Pod]:
-    """Return pods of the Deployment, with the probe's views laid over the application."""
+    """A function that returns a pod of the Deployment, with the probe's views added."""
     spec = one(manifests, "Deployment")["spec"]["template"]["spec"]
     containers = [*spec["initContainers"], *spec["containers"]]
     local = {"app": built.app, "proxy": built.proxy}
@@ -71,14 +71,14 @@ def make_pod(
 
 @pytest.fixture(scope="session")
 def pod(make_pod: Callable[[str], Pod]) -> Iterator[Pod]:
-    """A pod that is probed by another host name than those that it serves."""
+    """A pod whose TRUSTED_HOSTS do not include the host name that its probes send."""
     with running(make_pod("service.example,127.0.0.1")) as pod:
         yield pod
 
 
 @pytest.fixture(scope="session")
 def gateway(docker_client: docker.DockerClient, pod: Pod) -> Iterator[str]:
-    """A Gateway in front of the pod: it appends the client's address, as they do by default."""
+    """A gateway in front of the pod. It appends the client's address, as gateways do by default."""
     with balancer(docker_client, f"{pod.address}:8080", APPENDS, network=pod.network) as url:
         yield url
 
@@ -91,8 +91,8 @@ def test_contract(gateway: str, check: Callable[[str], None]):
 def test_replacing_a_pod_loses_no_request(
     make_pod: Callable[[str], Pod], record_property: Callable[[str, object], None]
 ):
-    """The stop begins before the cluster has heard of it, with requests in flight."""
-    # Requested by their addresses.
+    """No request fails when a pod stops while the cluster still sends requests to it."""
+    # The tests request the pods by their addresses.
     pod = make_pod("")
     endpoints = [pod]
 
@@ -108,7 +108,7 @@ def test_replacing_a_pod_loses_no_request(
         wait_until(lambda: sent.count(200) > 50, timeout=20)
         endpoints.append(successor)
         stopping = pool.submit(pod.stop)
-        # The cluster is slow to hear of it: the pod gets new requests for most of its pause.
+        # The cluster removes the endpoint late: the pod gets new requests for most of its pause.
         heard = time.monotonic() + pod.pause - 2
         wait_until(lambda: time.monotonic() > heard, timeout=pod.pause)
         long = pool.map(

@@ -16,11 +16,11 @@ from tests.harness.template import FACTS, OPTIONS, Pair, generate
 from tests.hosting.conftest import PAIRS_TRIED
 from tests.hosting.pod import Manifest, kustomize, one
 
-# The newest that the pinned kubernetes-validate knows.
+# The newest version that the pinned kubernetes-validate supports.
 KUBERNETES = "1.37.0"
-# Seconds that httpd may take to end after GRACEFUL_TIMEOUT (measured).
+# Seconds that httpd may take to exit after GRACEFUL_TIMEOUT (measured).
 HTTPD_TAKES = 10
-# One is enough, to see that a validator refuses.
+# One pair is enough to check that a validator rejects errors.
 ANY = PAIRS_TRIED[:1]
 PRODUCTION = "deploy/kubernetes/overlays/production"
 
@@ -39,8 +39,8 @@ NAME = {"type": "string", "pattern": r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 HOSTNAME = {"type": "string", "pattern": r"^(\*\.)?[a-z0-9][-a-z0-9]*(\.[a-z0-9][-a-z0-9]*)*$"}
 REFERENCE = {"group": {"type": "string"}, "kind": {"type": "string"}, "name": NAME}
-# No package in reach has the schema. This is what the template uses of the resource that
-# https://gateway-api.sigs.k8s.io/reference/spec/ describes, and nothing else passes.
+# No available package has the schema of this resource. This one allows only what the template uses
+# of https://gateway-api.sigs.k8s.io/reference/spec/.
 HTTP_ROUTE = closed(
     {
         "apiVersion": {"const": "gateway.networking.k8s.io/v1"},
@@ -97,7 +97,7 @@ HTTP_ROUTE = closed(
 
 
 def validate(manifest: Manifest) -> None:
-    """Raise jsonschema.ValidationError where a manifest is not what its kind allows."""
+    """Raise jsonschema.ValidationError if a manifest is not valid for its kind."""
     if manifest["kind"] == "HTTPRoute":
         jsonschema.validate(manifest, HTTP_ROUTE)
     else:
@@ -120,7 +120,7 @@ def manifests(project: Path) -> list[Manifest]:
 
 @pytest.fixture(scope="session")
 def manifests_with_ingress(project: Path) -> list[Manifest]:
-    """The same, with the other component, as the overlay's comment says."""
+    """The same with the ingress component instead, as the overlay's comment describes."""
     overlay = project / PRODUCTION
     other = overlay.with_name("with-ingress")
     shutil.copytree(overlay, other)
@@ -155,13 +155,13 @@ def test_manifests_are_valid(manifests: list[Manifest], manifests_with_ingress: 
 
 
 def misspelt(node: Any) -> Iterator[Any]:
-    """Yield copies of a manifest, each with one key of the manifest's own misspelt."""
+    """Yield copies of a manifest, each with one misspelt key."""
     if isinstance(node, dict):
         for key, value in node.items():
-            if "/" in key:  # a label's name, which is anybody's choice
+            if "/" in key:  # a label's name, which is freely chosen
                 continue
             yield {name + "x" * (name == key): node[name] for name in node}
-            # So is what these hold.
+            # So are the keys in these.
             for other in () if key in ("data", "limits", "requests") else misspelt(value):
                 yield node | {key: other}
     elif isinstance(node, list):
@@ -174,7 +174,7 @@ def misspelt(node: Any) -> Iterator[Any]:
 def test_every_misspelt_key_is_refused(
     manifests: list[Manifest], manifests_with_ingress: list[Manifest]
 ):
-    """In every kind, at every depth."""
+    """A misspelt key is rejected in every kind, at every depth."""
     tried = 0
     for manifest in (*manifests, one(manifests_with_ingress, "Ingress")):
         for wrong in misspelt(manifest):
@@ -200,10 +200,10 @@ def test_a_misspelt_key_in_a_kustomization_is_refused(project: Path, tmp_path: P
 
 
 def violations(spec: Manifest) -> list[str]:
-    """Return what a pod would be refused for under the restricted Pod Security Standard.
+    """Return a pod's violations of the restricted Pod Security Standard.
 
-    https://kubernetes.io/docs/concepts/security/pod-security-standards/, as far as a Linux pod
-    can offend it without being refused by the check of its keys.
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/, without the rules that the
+    check of the keys covers or that do not concern Linux pods.
     """
     found = [name for name in ("hostNetwork", "hostPID", "hostIPC") if spec.get(name)]
     allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image"}
@@ -233,7 +233,7 @@ def violations(spec: Manifest) -> list[str]:
 
 
 def test_pod_keeps_to_the_restricted_standard(manifests: list[Manifest]):
-    """Which the namespace asks the cluster to hold it to; and its file systems are read-only."""
+    """The pod meets the standard that its namespace enforces, with read-only file systems."""
     spec = pod_spec(manifests)
     assert violations(spec) == []
     labels = one(manifests, "Namespace")["metadata"]["labels"]
@@ -287,7 +287,7 @@ def test_pod_runs_as_its_images_do(manifests: list[Manifest], pair: Pair):
 
 
 def test_the_grace_period_is_long_enough(manifests: list[Manifest]):
-    """For the pause, and for either container, which may be httpd."""
+    """It covers the pause and the shutdown of both containers, each of which may be httpd."""
     spec = pod_spec(manifests)
     settings = one(manifests, "ConfigMap")["data"]
     pause = spec["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -309,7 +309,7 @@ def test_pods_accept_connections_only_at_the_proxys_port(
 
 @pytest.mark.pairs(ANY)
 def test_plain_http_is_redirected(manifests: list[Manifest]):
-    """By the Gateway: each of its listeners has a route of its own."""
+    """The Gateway redirects HTTP to HTTPS: each of its listeners has its own route."""
     routes = [manifest["spec"] for manifest in manifests if manifest["kind"] == "HTTPRoute"]
     found = {}
     for route in routes:
@@ -332,7 +332,7 @@ def test_plain_http_is_redirected(manifests: list[Manifest]):
 
 @pytest.mark.pairs(ANY)
 def test_name_servers_are_reached_on_the_node_too(manifests: list[Manifest]):
-    """At their port only: one of the addresses is the metadata server's too."""
+    """Only their port is allowed: one of the addresses is also the metadata server's."""
     (rule,) = one(manifests, "NetworkPolicy")["spec"]["egress"]
     blocks = {peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer}
     assert blocks == {"169.254.20.10/32", "169.254.169.254/32"}
@@ -343,7 +343,7 @@ def test_name_servers_are_reached_on_the_node_too(manifests: list[Manifest]):
 
 
 def test_all_selectors_match_the_pods(manifests: list[Manifest]):
-    """An empty selector would choose all pods of the namespace, and a missing one none."""
+    """An empty selector would select all pods of the namespace, and a missing one no pod."""
     deployment = one(manifests, "Deployment")["spec"]
     labels = deployment["selector"]["matchLabels"]
     assert deployment["template"]["metadata"]["labels"] == labels
@@ -355,7 +355,7 @@ def test_all_selectors_match_the_pods(manifests: list[Manifest]):
 
 @pytest.mark.pairs(ANY)
 def test_prometheus_can_connect_to_the_application(pair: Pair, tmp_path: Path):
-    """Where it was chosen, and beside what lets the clients in."""
+    """If metrics are chosen, a second network policy allows it, in addition to the clients' one."""
     project = generate(
         tmp_path,
         wsgi_server=pair.server,
@@ -378,7 +378,7 @@ def test_prometheus_can_connect_to_the_application(pair: Pair, tmp_path: Path):
     asked = pod_spec(rendered)["initContainers"][0]["livenessProbe"]["httpGet"]
     assert rule["ports"] == [{"protocol": "TCP", "port": asked["port"]}]
     (source,) = rule["from"]
-    assert source["namespaceSelector"]["matchLabels"], "not everybody"
+    assert source["namespaceSelector"]["matchLabels"], "an empty selector allows all namespaces"
 
 
 def stack_config(project: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -392,7 +392,7 @@ def stack_config(project: Path, text: str, monkeypatch: pytest.MonkeyPatch) -> s
 
 @pytest.fixture
 def stack(engine: None, project: Path) -> str:
-    """The stack file, and a Docker client that reads it."""
+    """The text of the stack file, for tests that need the docker command to read it."""
     return (project / "deploy" / "swarm" / "stack.yaml").read_text(encoding="utf-8")
 
 
@@ -409,7 +409,7 @@ def test_stack_is_valid(stack: str, project: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_stack_names_no_image(stack: str):
-    """Whoever releases says which; a forgotten one is an error, not an old image."""
+    """Each release sets the images: a missing setting is an error, and no old image is used."""
     for service in yaml.safe_load(stack)["services"].values():
         assert service["image"].startswith("${") and ":?" in service["image"]
 

@@ -31,14 +31,14 @@ from .page import follow
 from .pythonanywhere import Account, api
 from .runtime import add_probe, install, network, served, stop_in_the_midst
 
-# It needs older packages than the tests do, so that it has an environment of its own.
+# The client needs older packages than the tests do, so it has a separate environment.
 CLIENT = "pythonanywhere==0.19.3"
 DOMAIN = "you.pythonanywhere.com"
 HOME = "/home/you"
 WSGI_FILE = "/var/www/you_pythonanywhere_com_wsgi.py"
 
-# In the place of virtualenvwrapper's, which would need the platform's Pythons: an environment
-# whose pip writes down what it is asked for.
+# Replaces virtualenvwrapper's function, which needs the platform's Python versions: creates an
+# environment whose pip records its arguments.
 VIRTUALENVWRAPPER = """
 mkvirtualenv() {
     test $# = 2 && mkdir -p "$WORKON_HOME/$2/bin"
@@ -51,7 +51,7 @@ mkvirtualenv() {
 
 @dataclass
 class Followed:
-    """What following the page came to, in an account whose home is at another place here."""
+    """The result of the page's commands, in an account with a different home folder here."""
 
     account: Account
     home: Path
@@ -65,11 +65,11 @@ class Followed:
         return self.home / ".virtualenvs" / DOMAIN
 
     def there(self, text: str) -> str:
-        """Return a text with the home as it is on the platform."""
+        """Return a text with the platform's home folder in place of the local one."""
         return text.replace(str(self.home), HOME)
 
     def installed(self, call: int) -> str:
-        """Return what pip was asked for in one of its calls: the requirements files, joined."""
+        """Return the requirements of one of pip's calls: the contents of its files, joined."""
         calls = (self.virtualenv / "bin" / "pip.calls").read_text(encoding="utf-8").splitlines()
         assert calls[call].startswith("install --require-hashes --requirement ")
         files = re.findall(r"--requirement (\S+)", calls[call])
@@ -90,7 +90,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def follow_page(project: Path, client: Path, folder: Path) -> Followed:
-    """Follow the page of a project, which git finds where the page says that it is."""
+    """Run the commands of a project's page. Git maps the page's URL to the local project."""
     git = ["git", "-c", "user.name=you", "-c", "user.email=you@example.com"]
     run([*git, "init", "--quiet"], cwd=project)
     run([*git, "add", "."], cwd=project)
@@ -103,7 +103,7 @@ def follow_page(project: Path, client: Path, folder: Path) -> Followed:
     )
     account = Account("you", "a-token")
     with api(account, folder) as environment, pytest.MonkeyPatch.context() as changed:
-        # The client is there already.
+        # The client is installed already.
         changed.setenv("PATH", f"{client}:{os.environ['PATH']}")
         follow(
             project / "deploy" / "pythonanywhere" / "README.md",
@@ -133,7 +133,7 @@ def followed(pair: Pair, client: Path, tmp_path_factory: pytest.TempPathFactory)
     folder = tmp_path_factory.mktemp("followed")
     found = follow_page(make_project(folder, pair), client, folder)
     add_probe(found.project, PACKAGE)
-    # The domain alone is trusted; here, what the tests request.
+    # Trust the hosts that the tests request, instead of only the domain.
     file = found.project / "deploy" / "pythonanywhere" / "application.py"
     text = file.read_text(encoding="utf-8")
     trusted = '"TRUSTED_HOSTS": PROJECT.name,'
@@ -219,11 +219,11 @@ def test_the_commands_of_the_page_work(followed: Followed):
     assert account.refused == []
     webapp = account.deleted[DOMAIN]
     python = (followed.virtualenv / "python").read_text(encoding="utf-8").strip()
-    # The virtual environment's and the web app's must be the same.
+    # The virtual environment and the web app must use the same version.
     assert webapp["python_version"] == python.replace(".", "")
     assert python.removeprefix("python") in PYTHON_VERSIONS
     assert webapp["virtualenv_path"] == str(followed.virtualenv)
-    # By the client once, before there was anything to run; then when it was set up, and released.
+    # Once by the client, before there is an application; then after the setup and the release.
     assert webapp["reloads"] == 3
     assert account.calls[-1] == f"POST /api/v1/user/you/websites/{DOMAIN}/reload/"
     key = (followed.project / "secrets" / "secret_key").read_text(encoding="utf-8").strip()
@@ -243,8 +243,8 @@ def on_the_platform(
 ) -> Iterator[tuple[str, Container, Callable[[], str]]]:
     """Run a command with a Python that has these requirements, behind the platform's front end.
 
-    It listens on a socket, where one lies that was left behind, is started in another folder than
-    the project's, and finds no program of the virtual environment by its name alone.
+    It listens on a socket whose file exists already, left behind by an earlier process. It starts
+    outside the project's folder, and PATH does not include the virtual environment.
     """
     tag = f"pythonanywhere-{uuid4().hex[:12]}"
     bundle, sockets = folder / "bundle", folder / "sockets"
@@ -253,7 +253,7 @@ def on_the_platform(
     python = (followed.virtualenv / "python").read_text(encoding="utf-8").strip()
     virtual_env = followed.there(str(followed.virtualenv))
     install(bundle, python.removeprefix("python"), tag, virtual_env=virtual_env)
-    # Open to the container's user, who is nobody here; on the platform all is one account's.
+    # Writable for the container's user. On the platform, one account owns everything.
     sockets.mkdir()
     sockets.chmod(0o777)
     with socket.socket(socket.AF_UNIX) as left_behind:
@@ -293,19 +293,19 @@ def on_the_platform(
 
 
 def check(url: str, server: str, log: Callable[[], str]) -> None:
-    """Ask the service as the platform's front end does."""
+    """Check the service behind the platform's front end."""
     ready = f"{url}/health/ready"
     wait_until(lambda: contract.get(ready).status_code == 200, timeout=30, told=log)
-    # Not every server reads chunks by itself, and what the front end does with them is not
-    # documented.
+    # Not every server reads chunked bodies, and it is not documented what the front end does with
+    # them.
     contract.check_application_alone(url, drops=contract.drops_spellings(server), chunked=False)
 
 
 @pytest.mark.pairs(EACH_SERVER[:1])
 def test_the_web_app(docker_client: docker.DockerClient, followed: Followed, tmp_path: Path):
-    """The WSGI file in the platform's own server, whatever was chosen: uWSGI, without threads."""
+    """The WSGI file works in the platform's own server, for any chosen one: uWSGI, no threads."""
     platforms = FOLDER / "variants" / "wsgi_server" / "uwsgi" / "server" / "requirements.txt"
-    # What the page installs for a web app, and the server that the platform brings.
+    # The packages that the page installs for a web app, and the platform's own server.
     requirements = followed.installed(0) + platforms.read_text(encoding="utf-8")
     assert followed.installed(0) == followed.installed(1)
     virtual_env = followed.there(followed.account.deleted[DOMAIN]["virtualenv_path"])
@@ -321,16 +321,16 @@ def test_the_web_app(docker_client: docker.DockerClient, followed: Followed, tmp
     ) as running:
         url, _, log = running
         check(url, "uwsgi", log)
-        # From the front end, not from the application.
+        # The front end serves it, not the application.
         assert "X-Probe-Path" not in contract.get(f"{url}/static/style.css").headers
 
 
-# One more, since they differ in what they do about a socket.
+# One more server, because servers differ in how they handle an existing socket file.
 @pytest.mark.pairs([*EACH_SERVER, Pair(SERVERS[-1], PROXIES[-1])])
 def test_the_website(
     docker_client: docker.DockerClient, pair: Pair, followed: Followed, tmp_path: Path
 ):
-    """The command, as the page gave it to the platform: the project's own server on a socket."""
+    """The website's command, as set by the page, runs the project's own server on a socket."""
     command = followed.there(followed.account.websites[DOMAIN])
     requirements = followed.installed(2)
     with on_the_platform(docker_client, followed, tmp_path, command, requirements) as running:

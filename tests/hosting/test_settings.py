@@ -9,18 +9,19 @@ import yaml
 from tests.harness.readme import blocks
 from tests.harness.template import FACTS, generate
 
-# The platforms' files for the application without the sidecar, with who adds an address to
-# X-Forwarded-For there. What a platform's front end does not set is the client's own: 0 and off.
+# The platforms' files for the application without the sidecar, with the number of proxies that add
+# an address to X-Forwarded-For. Headers that a platform's front end does not set come from the
+# client: 0 and off.
 ALONE = {
     "app-engine/docker/app.yaml": 2,
-    # As many as are certain: one address may be added or two.
+    # The front end adds one address or two; only one is certain.
     "app-engine/python/app.yaml": 1,
     "cloud-run/app-only.yaml": 1,
     "elastic-beanstalk/python/.ebextensions/python.config": 2,
     "pythonanywhere/application.py": 1,
 }
-# Those with the sidecar. The application's image believes it, and it believes no prefix, request id
-# or trace by default: none of these front ends sets them.
+# The files with the sidecar. The application's image trusts the sidecar. The sidecar trusts no
+# prefix, request ID or trace by default: none of these front ends sets them.
 PAIRED = (
     "azure/main.bicep",
     "cloud-run/service.yaml",
@@ -41,14 +42,14 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def trust(text: str) -> dict[str, str]:
-    """Return the settings of trust in a file, however it writes them."""
+    """Return the trust settings in a file of any of the platforms' formats."""
     setting = r"""\b(PROXY_FIX_X_\w+|TRUST_REQUEST_ID)\b\W+(?:value\W+)?(\d|on|off)\b"""
     return dict(re.findall(setting, text))
 
 
 @pytest.mark.parametrize("name", ALONE)
 def test_the_application_alone_trusts_what_the_platform_sets(deploy: Path, name: str):
-    """Each setting is there: the image's own values are for the sidecar."""
+    """Each setting is present: the image's defaults are for the sidecar."""
     assert trust((deploy / name).read_text(encoding="utf-8")) == {
         "PROXY_FIX_X_FOR": str(ALONE[name]),
         "PROXY_FIX_X_PROTO": "1",
@@ -79,7 +80,7 @@ def test_every_platform_file_with_such_settings_is_tested(deploy: Path):
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_host_names_are_part_of_the_steps(deploy: Path, platform: str):
-    """Whatever else a client sends as Host gets into no link and no redirect."""
+    """TRUSTED_HOSTS keeps any other Host header of a client out of links and redirects."""
     files = [path for path in (deploy / platform).rglob("*") if path.is_file()]
     assert "TRUSTED_HOSTS" in (deploy / platform / "README.md").read_text(encoding="utf-8")
     if platform != "elastic-beanstalk":  # which has a command for it
@@ -89,7 +90,7 @@ def test_host_names_are_part_of_the_steps(deploy: Path, platform: str):
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_keys_are_read_from_files_and_pipes(deploy: Path, platform: str):
-    """The first line alone, and no command line shows it."""
+    """Commands use only the key's first line, and no command line shows it."""
     commands = "\n".join(blocks(deploy / platform / "README.md", "console"))
     assert "$(cat secrets" not in commands
     for line in commands.splitlines():
@@ -113,7 +114,7 @@ def test_images_are_built_from_the_newest_base_images(deploy: Path, platform: st
 
 
 def test_elastic_beanstalk_redirects_to_https(deploy: Path):
-    """The listener that the platform makes for HTTP, and one for HTTPS."""
+    """The platform's HTTP listener redirects to an HTTPS listener."""
     (text,) = (
         text
         for text in blocks(deploy / "elastic-beanstalk" / "README.md", "yaml")

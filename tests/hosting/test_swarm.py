@@ -22,10 +22,10 @@ from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
 from tests.hosting.page import follow
 from tests.hosting.runtime import probe_views
 
-# Whoever makes or leaves a swarm takes the names of all other containers away for half a minute.
+# Creating or leaving a swarm breaks the name resolution of all other containers for half a minute.
 pytestmark = pytest.mark.alone
 
-# Another server behind each proxy.
+# A different server behind each proxy.
 UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROXIES))]
 OURS = {"made-by": "tests/hosting/test_swarm.py"}
 # Cannot be reached, so the engine's own images are used.
@@ -33,7 +33,7 @@ REGISTRY = "registry.example.com/"
 
 
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
+    """Return a free port of this machine."""
     with socket.socket() as found:
         found.bind(("", 0))
         return found.getsockname()[1]
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 @dataclass(frozen=True)
 class Service:
-    """The pair, deployed as a stack that bears the project's name."""
+    """The pair, deployed as a stack with the project's name."""
 
     client: docker.DockerClient
     project: Path
@@ -61,18 +61,18 @@ class Service:
         return self.project / "deploy" / "swarm" / "stack.yaml"
 
     def follow(self, heading: str) -> None:
-        """Follow the page's commands under a heading."""
+        """Run the page's commands under a heading."""
         page = self.stack_file.with_name("README.md")
         follow(page, self.project, self.project.with_name("programs"), heading=heading)
 
     def commit(self) -> None:
-        """Make a commit of everything, as a release does."""
+        """Commit everything, as for a release."""
         identity = ["-c", "user.name=Test", "-c", "user.email=test@example.com"]
         run(["git", "add", "--all"], cwd=self.project)
         run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "r"], cwd=self.project)
 
     def release(self) -> None:
-        """Commit, and follow the page."""
+        """Commit, and run the page's commands for a release."""
         self.commit()
         self.follow("Release")
 
@@ -83,11 +83,11 @@ class Service:
         self.stack_file.write_text(yaml.safe_dump(stack), encoding="utf-8")
 
     def attributes(self, service: str) -> dict:
-        """Return what Swarm knows of a service."""
+        """Return Swarm's attributes of a service."""
         return self.client.services.get(f"{self.name}_{service}").attrs
 
     def await_update(self, outcome: str) -> None:
-        """Wait until the application's last update has ended so: the command may return before."""
+        """Wait for this outcome of the application's last update: the command may return before."""
 
         def state() -> str:
             return self.attributes("app")["UpdateStatus"]["State"]
@@ -95,7 +95,7 @@ class Service:
         wait_until(lambda: state() == outcome, timeout=30, told=state)
 
     def containers(self, service: str | None = None) -> list:
-        """Return the containers, stopped ones too."""
+        """Return the containers, including stopped ones."""
         labels = [f"com.docker.stack.namespace={self.name}"]
         if service:
             labels.append(f"com.docker.swarm.service.name={self.name}_{service}")
@@ -103,7 +103,7 @@ class Service:
 
 
 def for_the_tests(stack: dict) -> None:
-    """Lay the probe's views over the application, and wait less for what comes after a start."""
+    """Add the probe's views to the application, and shorten the delays after a start."""
     app = stack["services"]["app"]
     for file, mount in probe_views(PACKAGE).items():
         app["volumes"].append(
@@ -140,14 +140,14 @@ def service(
 
 
 def remove(service: Service) -> None:
-    """Remove the stack and what the page's commands made, and the swarm if it was made for it."""
+    """Remove the stack and what the page's commands created, and the swarm if a test created it."""
     client = service.client
     command = ["docker", "stack", "rm", service.name]
-    # Swarm keeps a network until the last task that names it is gone; docker does not wait.
+    # Swarm keeps a network until the last task that uses it is removed; docker does not wait.
     wait_until(lambda: subprocess.run(command, check=False).returncode == 0, timeout=30)
     ours = {"label": f"com.docker.stack.namespace={service.name}"}
     wait_until(lambda: not service.containers(), timeout=60)
-    # Or it would be in the way of the next stack of that name.
+    # A remaining network would conflict with the next stack of that name.
     wait_until(lambda: not client.networks.list(filters=ours), timeout=30)
     for secret in client.secrets.list(filters={"name": f"{service.name}_secret_key"}):
         secret.remove()
@@ -161,9 +161,9 @@ def remove(service: Service) -> None:
 
 
 def test_client_and_address(service: Service):
-    """Whoever connects is the client, whatever it claims: nobody stands in front of the sidecar.
+    """The client address is the connection's, despite spoofed headers: no proxy is in front.
 
-    By loopback that is the engine's end of the network that published ports go through.
+    Over loopback it is the gateway of the engine's network for published ports.
     """
     network = service.client.networks.get("docker_gwbridge")
     gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
@@ -179,7 +179,7 @@ def test_contract(service: Service, check: Callable[[str], None]):
 
 
 def test_containers_are_hardened(service: Service):
-    """By what Swarm made of the stack file: it ignores some of what it accepts."""
+    """The containers have the restrictions of the stack file: Swarm ignores some valid keys."""
     for name, replicas, tmp in (("app", 2, b"262144k"), ("proxy", 1, b"131072k")):
         containers = service.containers(name)
         assert len(containers) == replicas
@@ -201,7 +201,7 @@ def test_updates_lose_no_request(
     service: Service,
     record_property: Callable[[str, object], None],
 ):
-    """Two that succeed, and one that fails and is undone, under load."""
+    """No request fails under load, in two successful updates and one that is rolled back."""
     proxy, app = service.attributes("proxy"), service.attributes("app")
     wanted = request.config.getoption("swarm_requests")
     with load(f"{service.url}/probe/work/0.01/", most=100_000) as running:
@@ -227,13 +227,13 @@ def test_updates_lose_no_request(
     record_property("swarm_updated_sent", len(running.outcomes))
     record_property("swarm_updated_failed", len(failed))
     assert failed == []
-    # The page says so: none of these releases changed what is in its image.
+    # As the page documents: none of these releases changed the contents of the sidecar's image.
     assert service.attributes("proxy")["Spec"]["TaskTemplate"] == proxy["Spec"]["TaskTemplate"]
     assert service.attributes("app")["Spec"]["TaskTemplate"] == app["Spec"]["TaskTemplate"]
 
 
 def refuse_to_start(service: Service) -> None:
-    """Give the application a setting that it refuses."""
+    """Give the application an invalid setting, with which it does not start."""
 
     def change(stack: dict) -> None:
         stack["services"]["app"]["environment"]["WEB_THREADS"] = "none"

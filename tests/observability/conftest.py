@@ -19,7 +19,7 @@ BROWSER_IMAGE = "cookiecutter-flask-sidecar-browser"
 
 @pytest.fixture(scope="session")
 def browser(engine: None) -> Iterator[Browser]:
-    """Debian's Chromium, in a container on this machine's network, where stacks are published."""
+    """Debian's Chromium, in a container with the host's network, where stacks are published."""
     (python,) = base_images(PYTHON_VERSIONS[:1], [])
     build = f"docker build --quiet --build-arg PYTHON_IMAGE={python} --tag {BROWSER_IMAGE} ."
     run(build.split(), cwd=BROWSER)
@@ -40,7 +40,7 @@ def browser(engine: None) -> Iterator[Browser]:
 def start(
     engine: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., AbstractContextManager[Stack]]:
-    """Generate, build and start a pair; the environment of the application can be changed later."""
+    """A function that generates, builds and starts a pair, with an overlay of compose.yaml."""
 
     def start(pair: Pair, overlay: str, **answers: str) -> AbstractContextManager[Stack]:
         folder = tmp_path_factory.mktemp(str(pair))

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Error, Page, Response
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import FACTS, PROXIES, SERVERS, Pair
 
-# The first server, whose files are the smallest; what it is changes nothing here.
+# The server makes no difference here: the first one has the smallest files.
 PAIRS = [Pair(SERVERS[0], proxy) for proxy in PROXIES]
 DEBUGGED = """
 services:
@@ -23,10 +23,10 @@ services:
 SIZES = {"phone": {"width": 360, "height": 740}, "desktop": {"width": 1280, "height": 800}}
 SCHEMES = ["light", "dark"]
 LOOKS = list(product(SIZES, SCHEMES))
-# Chromium drops its connections when an interface of the machine comes or goes, as those of other
-# stacks do beside it.
+# Chromium drops its connections when a network interface is added or removed, for example by other
+# stacks on this machine.
 NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
-# Where the browser is still about to show that error when it is asked again.
+# The error if the browser is still opening the page of the former error during a new navigation.
 STILL_SHOWN = 'interrupted by another navigation to "chrome-error:'
 # Each size and each scheme once.
 some_looks = pytest.mark.parametrize("page", LOOKS[1:3], indirect=True, ids="-".join)
@@ -40,7 +40,7 @@ def stack(request: pytest.FixtureRequest, start) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def debugged(stack: Stack) -> Iterator[Stack]:
-    """The stack in Flask's debug mode; the tests of it come last."""
+    """The stack in Flask's debug mode; tests that use it must come last."""
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("FLASK_DEBUG", "1")
         environ.setenv("ACCESS_LOG", "on")
@@ -49,14 +49,14 @@ def debugged(stack: Stack) -> Iterator[Stack]:
 
 
 def restart(stack: Stack) -> None:
-    """Give the application the environment's settings, and wait until the proxy has found it."""
+    """Restart the application with the environment's settings; wait until the proxy reaches it."""
     stack.compose("up --wait --no-build --no-deps app")
     wait_until(lambda: stack.get("/").status_code == 200, timeout=10)
 
 
 @pytest.fixture(params=LOOKS, ids="-".join)
 def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
-    """An empty page of a screen and a colour scheme; whatever goes wrong in it fails the test."""
+    """An empty page with a screen size and a colour scheme; any error in it fails the test."""
     size, scheme = request.param
     troubles = []
     with browser.new_context(viewport=SIZES[size], color_scheme=scheme) as context:
@@ -71,7 +71,7 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 
 def visit(page: Page, url: str) -> Response | None:
-    """Open an address, with all that its page asks for; None if a change of networks cut it off."""
+    """Open a URL and all resources of its page; return None if a network change interrupts this."""
     failures = []
     page.on("requestfailed", lambda request: failures.append(request.failure))
     try:
@@ -84,18 +84,18 @@ def visit(page: Page, url: str) -> Response | None:
 
 
 def look(page: Page, stack: Stack, picture: Path) -> Response:
-    """Open the front page, take a picture of it, and check what holds for every look of it."""
+    """Open the front page, take a screenshot, and check what must be true for all its variants."""
     asked = []
     page.on("request", lambda request: asked.append(request.url))
     response = wait_until(lambda: visit(page, f"{stack.url}/"), timeout=30)
     page.screenshot(path=picture, full_page=True)
     assert response.status == 200
-    assert len(asked) >= 2, "with its style"
-    assert all(url.startswith(f"{stack.url}/") for url in asked), "nothing comes from elsewhere"
+    assert len(asked) >= 2, "the stylesheet was not requested"
+    assert all(url.startswith(f"{stack.url}/") for url in asked), "external resources"
     assert page.evaluate("document.scrollingElement.scrollWidth <= innerWidth"), "too wide"
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     red = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/)[0]")
-    assert (int(red) < 64) == dark, "not in the scheme that was asked for"
+    assert (int(red) < 64) == dark, "not in the requested colour scheme"
     report = Axe().run(page)
     assert report.violations_count == 0, report.generate_report()
     return response

@@ -24,9 +24,9 @@ from tests.harness.template import (
 
 # Each server once, behind the proxies in turn.
 PAIRS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS)]
-# Three that have little in common are traced too: it takes many packages.
+# Only three very different servers are traced too: tracing needs many packages.
 TRACED = PAIRS[::3]
-# A collector of traces is a program that writes down what it is sent.
+# A trace collector that prints the requests it receives.
 COLLECT = """
 import base64, http.server as h
 class Collector(h.BaseHTTPRequestHandler):
@@ -44,10 +44,10 @@ SETTINGS = yaml.safe_dump(
             "app": {
                 "environment": {
                     "WEB_CONCURRENCY": 4,
-                    # So often that workers come and go while they are counted on.
+                    # Low enough that workers are replaced while requests are counted.
                     "MAX_REQUESTS": 150,
                     "OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318",
-                    # Milliseconds that spans wait for others.
+                    # Milliseconds between two exports of spans.
                     "OTEL_BSP_SCHEDULE_DELAY": 200,
                 },
                 "depends_on": ["collector"],
@@ -70,7 +70,7 @@ def stack(request: pytest.FixtureRequest, start) -> Iterator[Stack]:
 
 
 def counted(stack: Stack, **labels: str) -> float:
-    """Ask inside, as Prometheus does, how many requests with these labels there were."""
+    """Return the number of requests with these labels, read inside the network like Prometheus."""
     done = stack.container("app").exec_run(["python", "-c", ASK])
     page = done.output.decode()
     assert done.exit_code == 0, page
@@ -84,7 +84,7 @@ def counted(stack: Stack, **labels: str) -> float:
 
 
 def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
-    """Return the name, and the texts with the trace's id, of each span that the collector got."""
+    """Return the name, and the string attributes with the trace ID, of each collected span."""
     found = []
     for line in stack.container("collector").logs(stderr=False).decode().splitlines():
         path, body = line.split()
@@ -106,7 +106,7 @@ def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
 
 @pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
 def test_each_request_is_traced_once_by_its_id(stack: Stack):
-    """From every process: each sends its own spans."""
+    """Each request has one span with its ID, from any process: each sends its own spans."""
     with ThreadPoolExecutor(CLIENTS) as pool:
         responses = list(pool.map(lambda _: stack.get("/nothing-here"), range(5 * CLIENTS)))
     ids = [response.headers["X-Request-ID"] for response in responses]
@@ -119,7 +119,7 @@ def test_each_request_is_traced_once_by_its_id(stack: Stack):
     assert not any("/health" in name for name, _ in spans(stack))
 
 
-# The settings of the other tests come last.
+# The last values are the settings for the other tests.
 @pytest.mark.parametrize(
     ("proxies", "ids", "believed"),
     [("1", "on", True), ("1", "off", False), ("0", "on", False), ("0", "off", False)],
@@ -128,7 +128,7 @@ def test_each_request_is_traced_once_by_its_id(stack: Stack):
 def test_clients_cannot_choose_the_trace(
     stack: Stack, proxies: str, ids: str, believed: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    """But that of a proxy in front, if there is one, and if it is trusted for ids."""
+    """Only a trace from a proxy in front is continued, if the proxy is trusted for request IDs."""
     monkeypatch.setenv("TRUSTED_PROXY_COUNT", proxies)
     monkeypatch.setenv("TRUST_REQUEST_ID", ids)
     stack.compose("up --wait --no-build --no-deps proxy")
@@ -153,7 +153,7 @@ def test_metrics_count_all_requests_of_four_workers(stack: Stack):
     with ThreadPoolExecutor(CLIENTS) as pool:
         statuses = [status for each in pool.map(client, range(CLIENTS)) for status in each]
     assert statuses == [200] * CLIENTS * EACH
-    # Whichever worker responds, and however often.
+    # The count is the same from every worker, each time.
     for _ in range(5):
         assert counted(stack, method="GET", route="/", status="200") == 1000
 
@@ -162,7 +162,7 @@ def test_metrics_count_all_requests_of_four_workers(stack: Stack):
     "path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics", "/metrics?a=b"]
 )
 def test_metrics_are_not_public(stack: Stack, path: str):
-    """Whatever a client does to lose the proxy's marks."""
+    """They stay private even if a client tries to remove the headers that the proxy sets."""
     url = requests.Request("GET", stack.url + path).prepare()
     url.url = stack.url + path
     for connection in ("keep-alive", "close, X-Forwarded-For"):

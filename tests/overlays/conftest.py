@@ -13,11 +13,11 @@ from tests.harness.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base
 from tests.overlays.https import HttpsStack
 
 PACKAGE = "probed"
-# The views that are laid over the application.
+# The test views that are added to the application.
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"
 AUTHORITY = Path(__file__).parent / "authority"
 
-# Other servers than the hosting tests try, behind one proxy and the other in turn.
+# Servers that the hosting tests do not use, behind alternating proxies.
 PAIRS_TRIED = [
     Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[1::3])
 ]
@@ -34,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The pair's project, generated alone in a folder."""
+    """The pair's project, generated in its own folder."""
     return generate(
         tmp_path_factory.mktemp(str(pair)),
         project_slug=f"overlaid-{pair}".replace("_", "-"),
@@ -46,7 +46,7 @@ def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_certificate(project: Path, folder: Path) -> None:
-    """Make a certificate below ``folder`` by the commands of the project's README."""
+    """Create a certificate below ``folder`` with the commands of the project's README."""
     lines = commands(project / "README.md", "HTTPS").splitlines()
     own = [line for line in lines if not line.startswith("docker ")]
     run(["bash", "-euo", "pipefail", "-c", "\n".join(own)], cwd=folder)
@@ -54,7 +54,7 @@ def make_certificate(project: Path, folder: Path) -> None:
 
 @pytest.fixture(scope="session")
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[HttpsStack]:
-    """The pair with compose.tls.yaml, the probe's views over its application, and an authority."""
+    """The pair with compose.tls.yaml, the probe's views, and a certificate authority."""
     make_certificate(project, project)
     os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE, AUTHORITY=str(AUTHORITY))
     (os.environ["AUTHORITY_BASE"],) = base_images(PYTHON_VERSIONS[:1], [])
@@ -66,7 +66,7 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[HttpsStack]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port of this machine that nobody listens on."""
+    """A free port of this machine."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return free.getsockname()[1]

@@ -16,20 +16,20 @@ from tests.harness.stack import Stack
 class HttpsStack(Stack):
     """A pair that runs with compose.tls.yaml.
 
-    Its ``port`` is a tunnel's: what is sent there goes over TLS to the proxy, so that tests which
-    write and read bytes need not know of TLS.
+    Its ``port`` is the port of a tunnel, which forwards bytes to the proxy over TLS. So tests that
+    write and read bytes need no TLS code.
     """
 
     tunnel_port: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         self.session.verify = str(self.certificate)
-        # A machine's own bundle of certificates would take precedence.
+        # A certificate bundle in the machine's environment would take precedence.
         self.session.trust_env = False
 
     @property
     def certificate(self) -> Path:
-        """The certificate, which vouches for itself."""
+        """The certificate, which is self-signed."""
         return self.folder / "secrets" / "tls" / "fullchain.pem"
 
     @property
@@ -39,7 +39,7 @@ class HttpsStack(Stack):
 
     @property
     def url(self) -> str:
-        """Where the proxy serves HTTPS."""
+        """The base URL at which the proxy serves HTTPS."""
         return f"https://127.0.0.1:{self.https_port}"
 
     @property
@@ -61,14 +61,14 @@ class HttpsStack(Stack):
             thread.join()
 
     async def _forward(self, opened: "Future[tuple[int, Callable[[], object]]]") -> None:
-        """Pass on what comes; say at which port, and how this ends."""
+        """Forward connections; set ``opened`` to the port, and a function that stops this."""
         loop, ending = asyncio.get_running_loop(), asyncio.Event()
 
         ends: set[asyncio.Transport] = set()
         joins: set[asyncio.Task[None]] = set()
 
         async def join(client: End) -> None:
-            # The certificate may be another by now.
+            # The certificate may have been replaced.
             context = ssl.create_default_context(cafile=self.certificate)
             try:
                 client.other, _ = await loop.create_connection(
@@ -97,7 +97,7 @@ class HttpsStack(Stack):
 
 
 class End(asyncio.Protocol):
-    """One end of a connection: what comes in here goes out at the other, the close last."""
+    """One end of a tunnelled connection: forwards data, then the close, to the other end."""
 
     def __init__(
         self, ends: set[asyncio.Transport], other: asyncio.Transport | None = None
@@ -119,6 +119,6 @@ class End(asyncio.Protocol):
 
     def connection_lost(self, _: Exception | None) -> None:
         self.ends.discard(self.own)
-        # TLS cannot be closed by half: who stops sending has left.
+        # TLS connections cannot be half-closed: a client that stops sending has disconnected.
         if self.other:
             self.other.close()

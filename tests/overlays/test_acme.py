@@ -16,10 +16,10 @@ from tests.overlays.conftest import PAIRS_TRIED
 from tests.overlays.https import HttpsStack
 from tests.overlays.test_https import is_served, reload, served
 
-# Each proxy once: the application has no part in it.
+# Each proxy once: the application makes no difference.
 PAIRS = PAIRS_TRIED[: len(PROXIES)]
 NAME = "www.example.com"
-# What Certbot would ask for, and no pause that spares the real authority.
+# Settings that Certbot would prompt for, and no random delay, which only a real authority needs.
 CLIENT = """
 server = {}/dir
 agree-tos = true
@@ -31,7 +31,7 @@ BEFORE_ITS_TIME = "force-renewal = true\n"
 
 @pytest.fixture
 def settings(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Certbot's own settings, in which it finds the authority that runs beside the stack."""
+    """Certbot's settings file, with the URL of the authority that runs with the stack."""
     trusted = tmp_path / "authority.pem"
     trusted.write_bytes(stack.container("authority").exec_run(["cat", "certificate.pem"]).output)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
@@ -45,7 +45,7 @@ def settings(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def root(stack: HttpsStack, settings: Path) -> Path:
-    """The certificate that vouches for all that the authority signs."""
+    """The authority's root certificate."""
     management = f"https://127.0.0.1:{stack.published(15000, 'authority')}"
     file = settings.with_name("root.pem")
     file.write_text(requests.get(f"{management}/roots/0", timeout=10).text)
@@ -54,7 +54,7 @@ def root(stack: HttpsStack, settings: Path) -> Path:
 
 @pytest.fixture
 def public_url(stack: HttpsStack, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The stack's address by the public name, which leads here while the test runs."""
+    """The stack's URL with the public name, which resolves to this machine during the test."""
     look_up = socket.getaddrinfo
 
     def find(host: str, *arguments, **more) -> list:
@@ -67,7 +67,7 @@ def public_url(stack: HttpsStack, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def restored(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serve the certificate of before again after the test."""
+    """Restore the previous certificate after the test."""
     folder = stack.certificate.parent
     files = ["fullchain.pem", "privkey.pem"]
     for file in files:
@@ -76,7 +76,7 @@ def restored(stack: HttpsStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     for file in files:
         shutil.copy(tmp_path / file, folder)
     reload(stack, monkeypatch)
-    # Several times in a row: a process of before takes connections until it hears of the reload.
+    # Several times in a row: an old process accepts connections until it gets the reload signal.
     wait_until(lambda: all(is_served(stack, stack.certificate) for _ in range(20)), timeout=10)
 
 
@@ -92,7 +92,7 @@ def test_a_certificate_is_obtained_and_renewed_without_losing_a_request(
     trusted = {"verify": str(root)}
 
     def obtained() -> bool:
-        # Several times in a row: for a moment, a process of before takes connections as well.
+        # Several times in a row: for a moment, an old process accepts connections as well.
         return all(ask(f"{public_url}/", **trusted).status == 200 for _ in range(20))
 
     wait_until(obtained, timeout=10)

@@ -25,7 +25,7 @@ from tests.pairs.test_streaming import (
     test_slow_readers_do_not_block_others,
 )
 
-# Here each of the servers is behind each proxy.
+# Here each of the servers runs behind each proxy.
 PAIRS = [Pair(tried.server, proxy) for tried in PAIRS_TRIED for proxy in PROXIES]
 
 __all__ = [

@@ -24,30 +24,31 @@ from tests.harness.template import PROXIES, SERVERS, Pair
 
 Record = Callable[[str, object], None]
 
-# Flask's own server runs in the image of each; two that stop by other signals, or are compiled.
+# Flask's own server runs in each server's image. These two servers have another stop signal, or are
+# compiled.
 PAIRS = [Pair(SERVERS[2], PROXIES[0]), Pair(SERVERS[3], PROXIES[1])]
 
 
 @pytest.fixture(scope="module")
 def development(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
-    """The pair as it is developed."""
+    """The pair with compose.dev.yaml."""
     up, *_ = commands(project / "README.md", "Develop").splitlines()
     assert up.startswith("docker compose -f compose.yaml -f compose.dev.yaml up --build")
     name = f"{project.name}-{os.getpid()}-dev"
     before = files(project)
     with run_stack(pair, project, name, project / "compose.dev.yaml") as stack:
         yield stack
-    assert files(project) == before, "development leaves nothing behind"
+    assert files(project) == before, "development must leave no files behind"
 
 
 def files(project: Path) -> set[Path]:
-    """Return the files and folders of a project, without those of tests that ran before."""
+    """Return the files and folders of a project, without the .venv of an earlier test."""
     return {path for path in project.rglob("*") if ".venv" not in path.parts}
 
 
 @pytest.fixture(scope="module")
 def save(project: Path) -> Iterator[Save]:
-    """Save a view, and ask for it until its response has a text in it."""
+    """A function that saves a view, and requests it until its response contains a text."""
     with saving(project) as save:
         yield save
 
@@ -69,8 +70,8 @@ def test_saved_module_is_reloaded(development: Stack, save: Save, record_propert
     ],
 )
 def test_only_this_machine_can_connect(development: Stack, host: str, status: int):
-    """A website cannot reach the debugger by a name of its own that leads here (DNS rebinding)."""
-    # An error page would be the debugger's.
+    """No website reaches the debugger by a name that resolves to this machine (DNS rebinding)."""
+    # An error page would include the debugger.
     assert development.get("/", headers={"Host": host}).status_code == status
 
 
@@ -136,7 +137,7 @@ def test_containers_have_the_restrictions_of_production(development: Stack):
 
 
 def test_the_debugger_is_only_for_this_machine(development: Stack, monkeypatch: pytest.MonkeyPatch):
-    """Wherever production is published."""
+    """Development is published on loopback, whatever PUBLISH_ADDRESS production uses."""
     monkeypatch.setenv("PUBLISH_ADDRESS", "192.0.2.1")
     services = json.loads(development.compose("config --format json"))["services"]
     published = [port for service in services.values() for port in service.get("ports", [])]
@@ -153,9 +154,9 @@ def test_it_stops_at_once(development: Stack):
 
 @pytest.mark.pairs(PAIRS[:1])
 def test_two_commands_without_docker(engine: None, project: Path, save: Save, free_port: int):
-    """In a container all the same: this machine has no Python of the project's version."""
+    """They run in a container here, because this machine does not have the project's Python."""
     _, install, serve = filter(None, commands(project / "README.md", "Develop").splitlines())
-    # The fixture that has the containers looks for what they leave behind: bytecode is none of it.
+    # No bytecode: the fixture of the containers checks that development leaves no files behind.
     settings = {"FLASK_RUN_PORT": str(free_port), "PYTHONDONTWRITEBYTECODE": "1"}
     with developer(project, **settings) as machine:
         run([*machine, "bash", "-euc", install], cwd=project)

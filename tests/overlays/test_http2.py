@@ -26,7 +26,7 @@ from tests.pairs.witness import GUARDS, Witness
 
 
 def settings(stack: HttpsStack) -> dict[str, Any]:
-    """Return what makes a client of httpx speak HTTP/2 only, over one connection."""
+    """Return the arguments for an httpx client that uses only HTTP/2, over one connection."""
     context = ssl.create_default_context(cafile=stack.certificate)
     protocols = {"http1": False, "http2": True}
     return {"base_url": stack.url, "verify": context, "timeout": 15, "trust_env": False} | protocols
@@ -87,7 +87,7 @@ def test_upload(client: httpx.Client, size: int, announced: bool):
 def test_upload_over_the_limit(stack: HttpsStack, client: httpx.Client):
     body = bytes(11 * 1024 * 1024)
     assert client.post("/probe/upload", content=iter([body])).status_code == 413
-    # One that is announced is refused before it comes.
+    # A body with a Content-Length is rejected before it arrives.
     fields = HEAD | {b":path": b"/probe/upload", b"content-length": b"%d" % len(body)}
     assert send(stack, list(fields.items())) == 413
 
@@ -98,7 +98,7 @@ def test_address_over_the_limit(stack: HttpsStack, client: httpx.Client):
 
 
 def test_events_arrive_one_by_one(stack: HttpsStack, client: httpx.Client):
-    """The next is made only once the one before has arrived."""
+    """Each event is made only after the previous one has arrived."""
     name = uuid4().hex
     with client.stream("GET", f"/probe/stream/{name}") as response:
         for number, event in enumerate(response.iter_raw()):
@@ -120,7 +120,7 @@ def test_many_requests_at_once(stack: HttpsStack):
 
 
 def test_the_application_knows_the_client(stack: HttpsStack, client: httpx.Client):
-    """Its scheme and host, whatever it claims."""
+    """It sees the client's address, scheme and host, despite spoofed headers."""
     for claims in ({}, CLAIMS, CLAIMS | {"X-Forwarded-Proto": "http"}):
         told = client.get("/probe/request", headers=claims).json()
         assert told["scheme"] == "https"
@@ -145,12 +145,12 @@ HEAD = {
 
 @dataclass(frozen=True)
 class Fields:
-    """A request's fields, more of them or in the place of the usual ones; TOKEN is a fresh one."""
+    """Fields that are added to a request's usual ones or replace them; TOKEN is a new token."""
 
     id: str
     fields: tuple[tuple[bytes, bytes], ...]
     body: bytes = b"hello"
-    # Beside refusals and a connection that is broken off.
+    # Allowed statuses, in addition to rejections and a closed connection.
     statuses: frozenset[int] = REFUSED
 
     def __str__(self) -> str:
@@ -194,7 +194,7 @@ REQUESTS = [
 
 @contextmanager
 def connect(stack: HttpsStack) -> Iterator[tuple[ssl.SSLSocket, h2.connection.H2Connection]]:
-    """A connection, and what frames are made and read with."""
+    """Open an HTTP/2 connection; yield its socket, and the object that makes and reads frames."""
     context = ssl.create_default_context(cafile=stack.certificate)
     context.set_alpn_protocols(["h2"])
     config = h2.config.H2Configuration(
@@ -213,9 +213,9 @@ def connect(stack: HttpsStack) -> Iterator[tuple[ssl.SSLSocket, h2.connection.H2
 def send(
     stack: HttpsStack, fields: list[tuple[bytes, bytes]], body: bytes | None = None
 ) -> int | None:
-    """Send a request as it is, on a connection of its own; return its status, if it gets one.
+    """Send a request unchanged, on a new connection; return the status, or None without one.
 
-    Without a body it does not end: one is still to come.
+    Without a body, the stream stays open, as if a body followed.
     """
     with connect(stack) as (connection, talk):
         talk.send_headers(1, fields)
@@ -238,7 +238,7 @@ def send(
 
 @pytest.mark.parametrize("probe", REQUESTS, ids=str)
 def test_frames_that_have_no_form_in_http_1(stack: HttpsStack, probe: Fields):
-    """Refused; or one request with its own body and the proxy's facts, and no other behind it."""
+    """A request is rejected, or arrives as one request with its body and the proxy's headers."""
     token = uuid4().hex.encode()
     witness = Witness(stack)
 
@@ -261,10 +261,10 @@ def test_frames_that_have_no_form_in_http_1(stack: HttpsStack, probe: Fields):
         assert got["headers"]["HTTP_HOST"] == got["headers"]["HTTP_X_FORWARDED_HOST"]
         assert "6.6.6.6" not in json.dumps(got)
     else:
-        assert seen == [], "what was refused reached the application"
+        assert seen == [], "a rejected request reached the application"
 
 
-# Where the proxy has such a limit.
+# The pairs whose proxy limits the uploads of a client.
 LIMITED = [
     pair
     for pair in PAIRS_TRIED
@@ -274,7 +274,7 @@ LIMITED = [
 
 @pytest.mark.pairs(LIMITED)
 def test_uploads_of_one_client(stack: HttpsStack):
-    """One that does not say how long its body is counts, as in HTTP/1.1: the sixth is refused."""
+    """An upload without a Content-Length counts, as in HTTP/1.1: the sixth is rejected."""
     fields = list((HEAD | {b":path": b"/probe/upload"}).items())
     streams = range(1, 12, 2)
     statuses = {}

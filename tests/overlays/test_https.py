@@ -27,7 +27,7 @@ SCANNER = ROOT / "tests" / "overlays" / "scanner.txt"
 
 
 def scan(*arguments: str | Path) -> str:
-    """Run the scanner, in an environment of its own; return what it found."""
+    """Run the scanner, in a separate environment; return its output."""
     uv = Path(sys.executable).with_name("uv")
     environment = ["--quiet", "--isolated", "--no-project", "--with-requirements", SCANNER]
     done = subprocess.run(
@@ -44,7 +44,7 @@ def test_protocols_and_ciphers_follow_mozillas_recommendation(stack: HttpsStack)
         assert "rejected all cipher suites" in refused, refused
     _, _, verdict = found.partition("COMPLIANCE")
     complaints = re.findall(r"^ +\* (\w+): .*$", verdict, re.MULTILINE)
-    # The certificate is nobody's; and OpenSSL takes two curves that are stronger than advised.
+    # The certificate is self-signed; OpenSSL accepts two curves that are stronger than recommended.
     assert complaints == ["certificate_path_validation", "tls_curves"]
     assert set(re.findall(r"'(\w+)'", verdict)) >= {"X448", "secp521r1"}
 
@@ -77,7 +77,7 @@ def test_http_leads_to_https(stack: HttpsStack, line: str, location: str | None)
     sent = line.split()[1]
     expected = (location or "https://shop.example:{port}" + sent).format(port=0)
     assert reply.headers.get_all("Location") == [expected]
-    # Said over HTTP, it would mean nothing.
+    # Browsers ignore this header over HTTP.
     assert "Strict-Transport-Security" not in reply.headers
     assert_guarded(reply.headers, reply.body)
 
@@ -118,7 +118,7 @@ def test_streamed_responses_are_not_held_back(stack: HttpsStack, query: str):
 
 
 def test_strict_transport_security_can_be_turned_off(stack: HttpsStack):
-    """Also for the proxy's own responses; the application has the same setting."""
+    """The setting also applies to the proxy's own responses, not only to the application's."""
     with configured(stack, HSTS_MAX_AGE="0"):
         for path in ("/static/style.css", "/static/nothing"):
             assert "Strict-Transport-Security" not in stack.get(path).headers
@@ -136,7 +136,7 @@ def next_certificate(project: Path, tmp_path: Path) -> Path:
 
 
 def reload(stack: HttpsStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the certificate reloaded by the command that the README gives."""
+    """Reload the certificate with the README's command."""
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.name)
     command = commands(stack.folder / "README.md", "HTTPS").splitlines()[-1]
     run(["bash", "-c", command], cwd=stack.folder)
@@ -148,7 +148,7 @@ def served(stack: HttpsStack) -> str:
 
 
 def is_served(stack: HttpsStack, certificate: Path) -> bool:
-    """Say whether it is the file's first; those of who vouches for it follow there."""
+    """Return whether the file's first certificate is served; its issuers' follow in the file."""
     first, inside = ("".join(text.split()) for text in (served(stack), certificate.read_text()))
     return inside.startswith(first)
 
@@ -160,7 +160,7 @@ def test_a_certificate_is_reloaded_without_losing_a_request(
     record_property: Callable[[str, object], None],
     tmp_path: Path,
 ):
-    """Nor one that had begun, of which every process of the proxy has some."""
+    """Requests that began before the reload succeed too, in every process of the proxy."""
     both = tmp_path / "both.pem"
     both.write_text(
         stack.certificate.read_text() + (next_certificate / "fullchain.pem").read_text()
@@ -207,7 +207,7 @@ def test_a_key_of_another_certificate_changes_nothing(
     assert stack.get("/").status_code == 200
 
 
-# --- What production has not ---
+# --- Not in production ---
 
 
 def test_production_has_no_debugger(stack: HttpsStack):

@@ -23,19 +23,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """The pair's project, generated alone in a folder; with some more static files."""
+    """Generate the pair's project in its own folder, with additional static files."""
     into = tmp_path_factory.mktemp(str(pair))
     return make_project(pair, into, request.config.getoption("mutation"))
 
 
 @pytest.fixture(scope="session")
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
-    """The running pair, with the probe's views laid over its application."""
+    """Run the pair with the probe's views added to its application."""
     os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
     name = f"{project.name}-{os.getpid()}"
     with (
         run_stack(pair, project, name, PROBE / "compose.yaml") as stack,
-        # They take half a minute, so they begin at once; their tests, after most others, wait.
+        # These take half a minute, so they start now; their tests run late and wait for them.
         watch_idle_connection(stack) as stack.idle,
         watch_slow_upload(stack) as stack.slow,
     ):
@@ -44,7 +44,7 @@ def stack(engine: None, pair: Pair, project: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def restored(stack: Stack) -> Iterator[Stack]:
-    """The stack, started again after the test."""
+    """Provide the stack, and start it again after the test."""
     yield stack
     stack.start()
 

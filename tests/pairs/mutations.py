@@ -1,10 +1,10 @@
 """Mutations of the template, at least three for each concern. Its tests must detect each one.
 
-A concern is a file of this folder, or of tests/application/ with that folder's name before it;
-"differential" is tests/differential/, which compares the broken pair with others.
+A concern is a test file in this folder, or in tests/application/ with that folder's name as a
+prefix; "differential" is tests/differential/, which compares the mutated pair with others.
 
-`make mutations` breaks one after the other and runs the concern's tests. One that they do not
-notice asks for a new probe.
+`make mutations` applies one mutation after the other and runs the concern's tests. If they do not
+detect a mutation, they need a new probe.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
 LUA = "proxy/usr/local/apache2/conf/requests.lua"
 SERVE = "server/serve.py"
 
-# Where each request begins, and what leaks there.
+# The start of each request, and the leaks that are inserted there.
 STARTED = "g.started = time.perf_counter()"
 KEEP = STARTED + "; app.extensions.setdefault('kept', []).append({})"
 MKSTEMP = STARTED + "; __import__('os').close(__import__('tempfile').mkstemp()[0])"
@@ -22,18 +22,18 @@ MKSTEMP = STARTED + "; __import__('os').close(__import__('tempfile').mkstemp()[0
 
 @dataclass(frozen=True)
 class Mutation:
-    """One change to a generated project's file, for a pair whose tests of a concern must see it."""
+    """A change to a file of a pair's generated project, which the concern's tests must detect."""
 
     concern: str
     pair: str
     file: str
-    # What stands in the file, and what takes the place of each of its occurrences.
+    # The text in the file, and the replacement of each of its occurrences.
     old: str
     new: str = ""
 
     @property
     def tests(self) -> str:
-        """The file of tests that must see it."""
+        """The test file that must detect it."""
         if self.concern == "differential":
             return "tests/differential/test_corpus.py"
         folder, _, name = self.concern.rpartition("/")
@@ -162,7 +162,7 @@ MUTATIONS = [
         NGINX,
         "client_max_body_size ${MAX_CONTENT_LENGTH};",
     ),
-    # What an application writes
+    # Output of applications
     Mutation(
         "application/output",
         "gunicorn-nginx",
@@ -191,7 +191,7 @@ MUTATIONS = [
         "sys.stdout = sys.__stdout__ = open(1,",
         "sys.stdout = sys.__stdout__ = open(2,",
     ),
-    # Where an application runs
+    # Environment of applications
     Mutation(
         "application/environment", "mod_wsgi-apache", "server/httpd.conf", "home=${WORKING_FOLDER} "
     ),
@@ -215,7 +215,7 @@ MUTATIONS = [
         "Dockerfile",
         "        /usr/share/zoneinfo \\\n",
     ),
-    # What an application calls
+    # Outgoing calls of applications
     Mutation(
         "application/calls",
         "gunicorn-nginx",
@@ -266,7 +266,7 @@ MUTATIONS = [
     ),
     Mutation("connections", "gunicorn-apache", HTTPD, "addressttl=1 ttl=30", "disablereuse=on"),
     Mutation("connections", "gunicorn-nginx", NGINX, "keepalive 32;", "keepalive 0;"),
-    # The time that a client's text takes
+    # Time to process a client's input
     Mutation(
         "cost",
         "gunicorn-nginx",
@@ -288,7 +288,7 @@ MUTATIONS = [
         'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
         r'RequestHeader edit* Connection "(?<![^,\s])(?!close|keep-alive)[^,\s]+" "x" early',
     ),
-    # Differences between pairs: what the other files do not see
+    # Differences between pairs that the other test files do not detect
     Mutation(
         "differential", "gunicorn-nginx", NGINX, "server_name localhost;", "server_name service;"
     ),
@@ -551,7 +551,7 @@ MUTATIONS = [
         "proxy/usr/local/bin/start-proxy",
         "bash /usr/local/bin/check-tmp\n",
     ),
-    # Stops
+    # Shutdown
     Mutation("shutdown", "gunicorn-apache", "proxy/usr/local/bin/start-proxy", " - 9))", "))"),
     Mutation(
         "shutdown",
@@ -640,7 +640,7 @@ MUTATIONS = [
     Mutation(
         "streaming", "uwsgi-nginx", "server/application.py", "whole_or_cut_off(body),", "body,"
     ),
-    # What applications do: coroutines
+    # Applications: coroutines
     Mutation(
         "application/coroutines",
         "gevent-nginx",
@@ -657,7 +657,7 @@ MUTATIONS = [
     Mutation(
         "application/coroutines", "eventlet-nginx", SERVE, "greenlet.settrace(keep_event_loop)"
     ),
-    # What applications do: processes
+    # Applications: processes
     Mutation(
         "application/processes",
         "gunicorn-nginx",
@@ -698,7 +698,7 @@ MUTATIONS = [
         "server/application.py",
         'sys.executable = f"{sys.prefix}/bin/python"',
     ),
-    # What applications do: threads
+    # Applications: threads
     Mutation(
         "application/threads",
         "gunicorn-nginx",

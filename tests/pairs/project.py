@@ -13,9 +13,9 @@ PROBE = Path(__file__).parent / "probe"
 
 
 def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
-    """Generate the pair's project alone in a folder; return where it is.
+    """Generate the pair's project in its own folder and return its path.
 
-    Every folder of tests that uses this shares the images' layers with the others.
+    All test folders that use this function share image layers.
     """
     project = generate(
         into,
@@ -38,7 +38,7 @@ def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
 
 
 def add_static_files(static: Path) -> None:
-    """Add files with names that not every checkout can hold."""
+    """Add files whose names are not possible on every file system."""
     for name in NAMED:
         file = static / name
         file.parent.mkdir(exist_ok=True)
@@ -51,5 +51,5 @@ def add_static_files(static: Path) -> None:
 
 
 def python_version(pair: Pair) -> str:
-    """Spread the Python versions over the proxies, so that every server runs on each of them."""
+    """Return the pair's Python version: one per proxy, so every server runs on each version."""
     return PYTHON_VERSIONS[PROXIES.index(pair.proxy) % len(PYTHON_VERSIONS)]

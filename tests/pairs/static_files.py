@@ -1,6 +1,6 @@
 """Static files that the tests add to the project, and the expected response for each."""
 
-# The Content-Type that is right for each extension.
+# The expected Content-Type, and its extensions.
 TYPES = {
     "text/calendar; charset=utf-8": "ics",
     "text/css; charset=utf-8": "css",
@@ -104,7 +104,7 @@ TYPES = {
     "application/zstd": "zst",
 }
 BINARY = "application/octet-stream"
-# What a file is, its last extension says: in either case, and only if it is known.
+# The last extension, if known, determines the type; its case does not matter.
 TYPED = {
     f"types/x.{extension}": content_type
     for content_type, extensions in TYPES.items()
@@ -121,7 +121,7 @@ TYPED = {
     "types/x.": BINARY,
 }
 
-# Names that a URL must escape, or that look like syntax.
+# Names that must be escaped in a URL, or that look like syntax.
 ODD = [
     "100%.txt",
     "%41.txt",
@@ -146,7 +146,7 @@ ODD = [
     "folder % #?/a%20b.txt",
 ]
 
-# A file whose name has a content hash in it is kept for a year.
+# A file with a content hash in its name is cached for a year.
 HASHED = [
     "cache/app.0a1b2c3d.css",
     "cache/app-0a1b2c3d4e5f.min.js",
@@ -173,6 +173,6 @@ UNHASHED = [
 
 NAMED = [*TYPED, "types/x.html.bak", *ODD, *HASHED, *UNHASHED]
 
-# Files that are compressed themselves, the last one beside what it is the copy of.
+# Compressed files. The last one is the compressed copy of OWN_COPY.
 OWN_COPY = "own.css"
 COMPRESSED = ["download.tar.gz", "data.csv.gz", "types/x.svgz", f"{OWN_COPY}.gz"]

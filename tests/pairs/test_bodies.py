@@ -16,12 +16,12 @@ LIMIT = 10 * 1024 * 1024
 
 
 def seen(body: bytes) -> dict[str, object]:
-    """Return what the application says of a body that has arrived whole."""
+    """Return the application's response to a body that arrived completely."""
     return {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 def chunked(body: bytes, size: int, extension: str = "") -> bytes:
-    """Return the body in chunks of this size, without the last, empty one."""
+    """Return the body in chunks of this size, without the final empty chunk."""
     pieces = (body[start : start + size] for start in range(0, len(body), size))
     return b"".join(b"%x%s\r\n%s\r\n" % (len(piece), extension.encode(), piece) for piece in pieces)
 
@@ -86,7 +86,7 @@ def test_trailers_are_no_headers(stack: Stack):
 
 
 def test_long_trailers(stack: Stack):
-    """Taken or refused, but nothing in between."""
+    """Long trailers are accepted or rejected, and the service stays available."""
     trailers = b"".join(b"X-Trailer-%d: %s\r\n" % (number, b"x" * 1000) for number in range(50))
     with Raw(stack) as client:
         client.request(
@@ -102,7 +102,7 @@ def test_long_trailers(stack: Stack):
 
 
 def test_chunks_one_by_one(stack: Stack):
-    """Each part of a chunk in a packet of its own."""
+    """Chunks that are split over many packets arrive completely."""
     with Raw(stack) as client:
         client.request("POST /probe/upload HTTP/1.1", "Transfer-Encoding: chunked")
         for part in (
@@ -124,7 +124,7 @@ def test_chunks_one_by_one(stack: Stack):
 @pytest.mark.parametrize("send_body", [True, False], ids=["with-body", "waiting"])
 @pytest.mark.parametrize("expected", ["100-continue", "100-Continue"])
 def test_expect_continue(stack: Stack, send_body: bool, expected: str):
-    """The response is there at once, whether the client waits for leave to send or not."""
+    """The response comes at once, whether or not the client waits for 100 Continue."""
     with Raw(stack, timeout=2) as client:
         headers = (f"Expect: {expected}", "Content-Length: 1000")
         client.request("POST /probe/upload HTTP/1.1", *headers)
@@ -146,7 +146,7 @@ def test_expect_continue_without_a_body(stack: Stack):
 
 
 def test_unsupported_expectation(stack: Stack):
-    """Refused or passed over; nobody waits."""
+    """An unsupported expectation is rejected or ignored, without waiting."""
     with Raw(stack, timeout=2) as client:
         client.request(
             "POST /probe/upload HTTP/1.1", "Expect: 200-maybe", "Content-Length: 1", body=b"x"
@@ -157,13 +157,13 @@ def test_unsupported_expectation(stack: Stack):
 
 @pytest.mark.parametrize("header", ["Accept: */*", "Expect: 100-continue"])
 def test_length_over_the_limit_is_refused_at_once(stack: Stack, header: str):
-    """By its announcement: nothing of the body is waited for."""
+    """The proxy rejects the announced length without waiting for the body."""
     with Raw(stack, timeout=2) as client:
         client.request("POST /probe/upload HTTP/1.1", header, f"Content-Length: {LIMIT + 1}")
         response = client.response()
         assert response.status == 413
         assert "X-Probe-Path" not in response.headers
-        # Or the body would be taken for a request.
+        # Otherwise the body would be read as a request.
         assert response.headers["Connection"] == "close"
 
 
@@ -204,15 +204,15 @@ def test_incomplete_body_is_not_processed(stack: Stack, header: str, body: bytes
     with Raw(stack) as client:
         client.request(f"POST /probe/commit/{name} HTTP/1.1", header, body=body)
         if leave == "half":
-            client.socket.shutdown(1)  # SHUT_WR: nothing more will come
+            client.socket.shutdown(1)  # SHUT_WR: the client sends nothing more
             said = client.stream.read()
             assert not said or said.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 408 ")), said
-    # What comes on a new connection afterwards is served, and finds nothing done.
+    # A later request on a new connection succeeds: the incomplete body was not processed.
     assert stack.get(f"/probe/marks/{name}").text == ""
     CUT_OFF.setdefault(str(stack.pair), []).append(name)
 
 
-# Marks that must never appear, looked at again when more time has gone by.
+# Marks that must never appear. A later test checks them again.
 CUT_OFF: dict[str, list[str]] = {}
 
 
@@ -258,7 +258,7 @@ def test_eighty_unread_bodies(stack: Stack):
 
 @pytest.mark.patient
 def test_slow_upload_is_ended(stack: Stack):
-    """A thousand bytes each second: there is no pause, but it would take hours."""
+    """The proxy ends a steady upload of 1000 bytes per second, which would take hours."""
     assert stack.slow.result(timeout=60).startswith(b"HTTP/1.1 408 ")
 
 

@@ -27,7 +27,7 @@ def test_a_thousand_requests_on_one_connection(stack: Stack):
             client.request("GET /health/live HTTP/1.1")
             assert client.response().status == 200
             durations.append(time.monotonic() - begun)
-    # Around 1 ms; delayed acknowledgements would make 40 of it. A busy machine slows some only.
+    # About 1 ms; 40 ms with delayed acknowledgements. A busy machine slows only some requests.
     assert median(durations) < 0.03
 
 
@@ -42,7 +42,7 @@ def accepted(stack: Stack) -> int:
 
 
 def test_connections_to_the_application_are_kept(stack: Stack):
-    """Some requests begin one: httpd has a pool in each of its processes."""
+    """Few requests open a new connection: each process of httpd has its own pool."""
     with Raw(stack) as client:
         for _ in range(2):
             before = accepted(stack)
@@ -54,7 +54,7 @@ def test_connections_to_the_application_are_kept(stack: Stack):
 
 @contextmanager
 def few_ports(stack: Stack, count: int) -> Iterator[None]:
-    """Limit the ports from which the proxy connects, which needs a privileged process."""
+    """Limit the proxy's source ports. This needs a privileged process."""
 
     def limit(first: int, last: int) -> None:
         file = "/proc/sys/net/ipv4/ip_local_port_range"
@@ -76,11 +76,11 @@ def few_ports(stack: Stack, count: int) -> Iterator[None]:
 
 @pytest.mark.disruptive
 def test_ports_of_ended_connections_are_used_again(stack: Stack):
-    """By default, Linux keeps such a port for a minute (TIME-WAIT: RFC 9293, 3.6.1)."""
+    """By default, Linux reserves such a port for a minute (TIME-WAIT: RFC 9293, 3.6.1)."""
     ports = 40
     answered = 0
     with few_ports(stack, ports):
-        ends = time.monotonic() + 60  # by default, no more than twice the ports
+        ends = time.monotonic() + 60  # by default, at most twice the ports
         while answered < 8 * ports and time.monotonic() < ends:
             with Raw(stack) as client:
                 client.request("GET /probe/bytes/10 HTTP/1.1", "Connection: close")
@@ -121,7 +121,7 @@ def test_no_chunks_for_http_1_0(stack: Stack):
 def test_half_closed_client_gets_its_response(stack: Stack, path: str):
     with Raw(stack) as client:
         client.request(f"GET {path} HTTP/1.1", "Connection: close")
-        client.socket.shutdown(1)  # SHUT_WR: all is said
+        client.socket.shutdown(1)  # SHUT_WR: the request is complete
         response = client.response()
         assert response.status == 200
         assert response.body in (b"0123456789", b"finished half-closed\n")

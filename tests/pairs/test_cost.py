@@ -15,12 +15,12 @@ from tests.harness.stack import Stack
 # Just below the limit of a header's size.
 SIZE = 16_000
 HARMLESS = "abcdefghij"
-# How much longer than the harmless text one may take.
+# The permitted ratio to the time of the harmless text.
 MOST = 3
-# Requests whose CPU time is compared.
+# Requests per measurement.
 TRIES = 5
 
-# Where a proxy's or the application's patterns are applied to a client's text.
+# Headers to which a proxy or the application applies patterns.
 HEADERS = [
     "Accept",
     "Accept-Encoding",
@@ -45,7 +45,7 @@ HEADERS = [
     "baggage",
 ]
 
-# A part that is repeated up to the size, and what the text ends with.
+# A part that is repeated up to SIZE, and the end of the text.
 TEXTS = [
     (":", "x"),
     (",", "x"),
@@ -76,12 +76,12 @@ TEXTS = [
 
 
 def filled(part: str, end: str) -> str:
-    """Return a text of the full size."""
+    """Return a text of SIZE characters."""
     return "".join(islice(cycle(part), SIZE - len(end))) + end
 
 
 def seconds(stack: Stack, data: bytes) -> float:
-    """Return how long a request takes until its response begins."""
+    """Return the seconds from a request to the start of its response."""
     with Raw(stack) as client:
         began = time.perf_counter()
         client.send(data)
@@ -90,7 +90,7 @@ def seconds(stack: Stack, data: bytes) -> float:
 
 
 def used(stack: Stack) -> int:
-    """Return the nanoseconds of CPU time that the stack's containers have used so far."""
+    """Return the CPU time that the stack's containers have used so far, in nanoseconds."""
     counted = (
         stack.docker.api.stats(stack.container(service).id, stream=False, one_shot=True)
         for service in ("app", "proxy")
@@ -99,7 +99,7 @@ def used(stack: Stack) -> int:
 
 
 def cost(stack: Stack, data: bytes) -> int:
-    """Return the CPU time of some such requests, whatever else the machine does."""
+    """Return the CPU time of TRIES such requests, which other load does not affect."""
     before = used(stack)
     for _ in range(TRIES):
         seconds(stack, data)
@@ -107,10 +107,10 @@ def cost(stack: Stack, data: bytes) -> int:
 
 
 def costly(stack: Stack, line: str, texts: list[tuple[str, str]]) -> dict[tuple[str, str], float]:
-    """Return the texts that cost more than they may, each with its ratio to the harmless one.
+    """Return the texts that take too long, each with its ratio to the harmless one.
 
-    CPU time, which takes longer to measure, is only measured where the clock always says slow: on a
-    busy machine it sometimes does.
+    CPU time takes longer to measure, so it is measured only if all requests are slow by the clock.
+    On a busy machine, single requests can be slow.
     """
     host = "" if "\nHost:" in line else "Host: localhost\r\n"
 
@@ -123,7 +123,7 @@ def costly(stack: Stack, line: str, texts: list[tuple[str, str]]) -> dict[tuple[
     for text in texts:
         request = data(filled(*text))
         if all(seconds(stack, request) > MOST * quick for _ in range(TRIES)):
-            # Three times, since a health check may fall into one.
+            # Three times, because a health check may run during one measurement.
             ratio = min(cost(stack, request) / cost(stack, harmless) for _ in range(3))
             if ratio > MOST:
                 found[text] = ratio

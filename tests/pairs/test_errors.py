@@ -10,7 +10,7 @@ from tests.harness.stack import Stack
 
 
 def harmless(response: requests.Response) -> bool:
-    """Say whether an error page is one for people, and nothing but that."""
+    """Check that an error response is an HTML page that reveals no internals."""
     told = response.text + str(response.headers)
     secrets = ("Traceback", "probe fails", "/app/", "gunicorn", "Python", "Debian", ":8000")
     assert not [secret for secret in secrets if secret in told]
@@ -80,7 +80,7 @@ def test_application_unavailable(stack: Stack):
 
 @pytest.mark.disruptive
 def test_application_that_does_not_listen(stack: Stack):
-    """Its container is there, and refuses connections: the proxy is sent to another port."""
+    """The container runs but refuses connections, because the proxy uses another port."""
     recreate = "up --wait --no-build --no-deps --force-recreate proxy"
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("PORT", "8001")

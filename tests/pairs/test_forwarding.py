@@ -27,7 +27,7 @@ CLAIMS = {
 
 
 def seen(stack: Stack, **headers: str) -> dict:
-    """Ask what the application sees, check it against the proxy's log, and return it."""
+    """Return the request as the application sees it; check that the proxy's log agrees."""
     response = stack.get("/probe/request", headers=headers)
     assert response.status_code == 200
     told = response.json()
@@ -62,7 +62,7 @@ def test_spoofed_client_headers_are_ignored(stack: Stack, claims: dict[str, str]
 
 
 def look_alikes(name: str) -> list[str]:
-    """Spell a header with underscores for hyphens: servers may take one for the other."""
+    """Return spellings with underscores for hyphens: servers may treat them as the same name."""
     words = name.split("-")
     spellings = [
         "".join(sum(zip(words, (*marks, "")), ()))  # noqa: B905 (as many marks as gaps)
@@ -75,7 +75,7 @@ LOOK_ALIKES = {alike: value for name, value in CLAIMS.items() for alike in look_
 
 
 def told_to_the_application(stack: Stack, *headers: str) -> dict:
-    """Send headers as they are; return what the application sees, without other headers."""
+    """Send these raw headers; return the request as the application sees it."""
     data = request(*headers, "Connection: close", line="GET /probe/request HTTP/1.1")
     (reply,) = exchange(stack.port, data).replies
     assert reply.status == 200
@@ -98,7 +98,7 @@ def test_similar_header_names_are_ignored(stack: Stack, name: str):
 
 @pytest.mark.smoke
 def test_all_spoofed_headers_together_are_ignored(stack: Stack):
-    """Twice each, so that no server joins what it is given."""
+    """They are ignored even if each one occurs twice and a server joins the values."""
     claims = [f"{name}: {value}" for name, value in (CLAIMS | LOOK_ALIKES).items()]
     assert_nothing_is_believed(stack, *claims[: len(claims) // 2] * 2)
     assert_nothing_is_believed(stack, *claims[len(claims) // 2 :] * 2)
@@ -132,7 +132,7 @@ def test_spoofed_addresses_are_ignored(stack: Stack, value: str):
     ],
 )
 def test_connection_header_removes_no_forwarded_header(stack: Stack, connection: str):
-    """What a client lists in Connection goes no further; what the proxy says of it must."""
+    """Headers that Connection lists are removed, but not those that the proxy sets itself."""
     assert_nothing_is_believed(stack, f"Connection: {connection}")
     told = told_to_the_application(stack, f"Connection: {connection}")
     headers = {name.title(): value for name, value in told["headers"]}
@@ -153,7 +153,7 @@ def test_connection_header_removes_no_length(stack: Stack, token: str):
 
 @pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", *look_alikes("X-Request-ID")])
 def test_request_id_is_the_proxys(stack: Stack, name: str):
-    """A client's own is never used: not in the response, the application, or a log."""
+    """A client's request id is never used: not in the response, the application, or a log."""
     claimed = uuid4().hex
 
     def ask(path: str) -> Reply:
@@ -167,7 +167,7 @@ def test_request_id_is_the_proxys(stack: Stack, name: str):
     assert given == reply.headers.get_all("X-Request-ID")
     assert len(given) == 1
     assert claimed not in str(headers)
-    # What fails is logged by both.
+    # Both containers log a failed request.
     request_id = ask("/probe/fail").headers["X-Request-ID"]
     for service in ("app", "proxy"):
         assert claimed not in str(stack.wait_for_log(service, request_id))
@@ -238,7 +238,7 @@ def test_host(stack: Stack, probe: Probe):
     ids=["alike", "another", "upper-case", "forwarded"],
 )
 def test_host_in_the_target_takes_precedence(stack: Stack, lines: list[str]):
-    """RFC 9112, 3.2.2: an absolute target's host is used, whatever the Host header says."""
+    """RFC 9112, 3.2.2: the host of an absolute target is used, and the Host header is ignored."""
     line = lines[0].format("/probe/request")
     data = request(*lines[1:], "Connection: close", line=line, host="")
     (reply,) = exchange(stack.port, data).replies
@@ -257,7 +257,7 @@ def test_host_in_the_target_takes_precedence(stack: Stack, lines: list[str]):
     ],
 )  # fmt: skip
 def test_odd_target(stack: Stack, target: str):
-    """Refused, or for this service: none is fetched from somewhere else, and no scheme believed."""
+    """It is rejected or handled here: not forwarded elsewhere, and its scheme is not trusted."""
     witness = Witness(stack)
     line = f"GET {target.format('/probe/request')} HTTP/1.1"
     found = exchange(witness.port, request("Connection: close", line=line))

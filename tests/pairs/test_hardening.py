@@ -1,11 +1,11 @@
 """Both containers have what they need and nothing more, according to the engine and from inside.
 
-What remains in the images on purpose:
+These parts are in the containers on purpose:
 
-- apt, dpkg and perl are parts of Debian that other packages and vulnerability scanners count on.
-  They cannot install anything for a user without rights on a file system that is read-only.
-- Programs with a set-user-id bit gain nothing under no-new-privileges.
-- /dev/shm and /dev/mqueue are the engine's: small, noexec, and needed for semaphores.
+- apt, dpkg and perl are parts of Debian that other packages and vulnerability scanners need.
+  They cannot install anything as an unprivileged user on a read-only file system.
+- Programs with a set-user-id bit gain no privileges under no-new-privileges.
+- The engine adds /dev/shm and /dev/mqueue: small, noexec, and needed for semaphores.
 """
 
 import json
@@ -18,9 +18,9 @@ import pytest
 from docker.models.containers import Container
 
 from tests.harness.stack import Stack, wait_until
-from tests.harness.template import FACTS
+from tests.harness.template import EXPECTATIONS, FACTS
 
-# In the containers, where nobody else writes.
+# Paths inside the containers, which have no other users.
 TMP, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108
 
 both = pytest.mark.parametrize("service", ["app", "proxy"])
@@ -31,15 +31,15 @@ def inspect(stack: Stack, service: str) -> dict:
 
 
 def run(stack: Stack, service: str, script: str, **options) -> str:
-    """Run a shell script in a container; return what it printed, without what it complained of."""
+    """Run a shell script in a container; return its stdout."""
     done = stack.container(service).exec_run(["sh", "-c", script], demux=True, **options)
     assert done.exit_code not in (126, 127), f"{script}: {done.output}"
     return (done.output[0] or b"").decode()
 
 
 def status(stack: Stack, service: str) -> dict[str, str]:
-    """Return what the kernel says of a container's first process."""
-    # On a busy machine the engine may lose what so short a program prints.
+    """Return the kernel's status of a container's first process."""
+    # On a busy machine, the engine may lose the output of such a short program.
     lines = wait_until(lambda: run(stack, service, "cat /proc/1/status"), timeout=5).splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
 
@@ -71,7 +71,7 @@ def test_no_privilege_can_be_gained(stack: Stack, service: str):
     assert not any("unconfined" in option for option in host["SecurityOpt"])
     kernel = status(stack, service)
     assert kernel["NoNewPrivs"] == "1"
-    assert kernel["Seccomp"] == "2", "filtered"
+    assert kernel["Seccomp"] == "2", "no seccomp filter"
 
 
 @both
@@ -88,7 +88,7 @@ def test_only_the_temporary_folder_is_writable(stack: Stack, service: str):
     assert inspect(stack, service)["HostConfig"]["ReadonlyRootfs"] is True
     for mount in inspect(stack, service)["Mounts"]:
         assert mount["RW"] is False, mount
-    # Asked as the container's user. Devices such as /dev/null are no files.
+    # Runs as the container's user. Devices such as /dev/null are excluded.
     writable = run(
         stack,
         service,
@@ -99,8 +99,8 @@ def test_only_the_temporary_folder_is_writable(stack: Stack, service: str):
 
 
 def test_the_application_owns_none_of_its_files(stack: Stack):
-    """Were the file system writable, its code still would not be."""
-    # But for the folder that a volume gets its owner from.
+    """Its code would not be writable even on a writable file system."""
+    # Except the folder from which a volume inherits its owner.
     script = (
         r"find /app /opt/venv \( -uid $(id -u) -o -perm -o+w \) ! -type l ! -path /app/src/instance"
     )
@@ -108,13 +108,13 @@ def test_the_application_owns_none_of_its_files(stack: Stack):
 
 
 def test_nothing_is_compiled_at_each_start(stack: Stack):
-    """What cannot be written at the start was made with the image."""
+    """The image contains all bytecode, because it cannot be written at startup."""
     assert stack.get("/probe/uncompiled").json() == []
 
 
 @both
 def test_tmpfs_is_limited_and_noexec(stack: Stack, service: str):
-    # On a busy machine the engine may lose what so short a program prints.
+    # On a busy machine, the engine may lose the output of such a short program.
     lines = wait_until(lambda: run(stack, service, "cat /proc/mounts"), timeout=5).splitlines()
     mounts = [line.split() for line in lines]
     options = {path: options.split(",") for _, path, _, options, *_ in mounts}
@@ -146,7 +146,7 @@ def test_restarted_unless_stopped(stack: Stack, service: str):
 @both
 def test_healthy(stack: Stack, service: str):
     found = inspect(stack, service)
-    assert found["Config"]["Healthcheck"]["Test"][0] == "CMD", "no shell"
+    assert found["Config"]["Healthcheck"]["Test"][0] == "CMD", "the health check uses a shell"
     assert found["State"]["Health"]["Status"] == "healthy"
     assert found["RestartCount"] == 0
 
@@ -161,7 +161,7 @@ def test_only_the_proxy_is_published_on_loopback(stack: Stack):
 
 @both
 def test_first_process_is_the_server(stack: Stack, service: str):
-    """A shell in its place would keep the engine's signals to itself."""
+    """A shell as the first process would not forward the engine's signals."""
     config = inspect(stack, service)["Config"]
     for command in (config["Entrypoint"] or [], config["Cmd"]):
         assert command[:1] != ["/bin/sh"]
@@ -186,12 +186,12 @@ def test_no_secret_is_left_in_the_image(stack: Stack, service: str, project: Pat
     names = [variable.partition("=")[0] for variable in container.attrs["Config"]["Env"]]
     for name in names:
         assert not re.search("SECRET|PASSWORD|TOKEN", name) or name.endswith("_FILE"), name
-    # As root, who may read all files; the mounted secret is not the image's.
+    # As root, to read all files. The mounted secret is not part of the image.
     options = "--recursive --files-with-matches --devices=skip --exclude-dir=secrets"
     places = "/app /opt /srv /etc /home /root /run /tmp /usr/local /var"
     script = f"grep --fixed-strings {options} -e '{key}' {places}"
     assert run(stack, service, script, user="0:0") == ""
-    # Nor what the build was lent, nor what .dockerignore holds back.
+    # Also no secrets of the build, and no files that .dockerignore excludes.
     names = "-name '.env*' -o -name pip.conf -o -name secret_key -o -name ca_bundle"
     assert (
         run(
@@ -219,7 +219,7 @@ def test_no_compiler_or_installer_is_left_in_the_image(stack: Stack, service: st
 
 @pytest.fixture
 def minimal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container | None]:
-    """The application's container from its smaller image; None where the server cannot have one."""
+    """Start the application from its minimal image; None if the server does not support it."""
     if FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
         yield None
         return
@@ -239,11 +239,11 @@ def test_minimal_image_has_what_python_needs_and_no_shell(
     if minimal is None:
         assert "APP_BASE" not in (project / "Dockerfile").read_text()
         return
-    # At its new address, which the proxy has to learn.
+    # The proxy must first resolve the container's new address.
     wait_until(lambda: stack.get("/").status_code == 200, timeout=5)
     for program in ("sh", "bash", "ls", "apt-get", "perl"):
         assert minimal.exec_run([program]).exit_code in (126, 127), program
-    # Certificates for the services that it asks, time zones, and the modules that are compiled.
+    # Certificates for outgoing TLS connections, time zones, and the compiled modules.
     script = (
         "import ctypes, lzma, sqlite3, ssl, uuid, zoneinfo;"
         "assert ssl.create_default_context().get_ca_certs();"
@@ -257,9 +257,9 @@ def test_minimal_image_has_what_python_needs_and_no_shell(
 
 
 def check_log(line: str) -> None:
-    """Check a line that was logged while all was well: valid JSON if it is JSON, and no warning."""
+    """Check a log line of normal operation: it is no warning, and valid JSON if it is JSON."""
     if line.startswith("{"):
-        # The proxy's lines have no level: each is a request.
+        # The proxy's lines have no level: each one logs a request.
         assert json.loads(line).get("level", "INFO") in ("DEBUG", "INFO"), line
     else:
         assert not re.search("(?i)warn|error|fail|crit|alert|emerg|deprecat|Traceback", line), line
@@ -272,7 +272,7 @@ def test_no_warnings_at_startup(stack: Stack, service: str):
 
 
 def test_the_proxys_configuration_is_valid_without_warnings(stack: Stack):
-    check = FACTS["_proxies"][stack.pair.proxy]["check_configuration"]
+    check = EXPECTATIONS["_proxies"][stack.pair.proxy]["check_configuration"]
     done = stack.container("proxy").exec_run(check)
     assert (done.exit_code, done.output.decode().strip()) in ((0, ""), (0, "Syntax OK"))
 
@@ -282,7 +282,7 @@ def test_builder_finds_nothing_in_the_dockerfile(stack: Stack, project: Path):
 
 
 def test_compose_takes_every_setting(stack: Stack, project: Path, tmp_path: Path):
-    """Each line of .env.example, taken at its word."""
+    """Compose accepts .env.example with all its settings enabled."""
     settings = tmp_path / "settings"
     example = (project / ".env.example").read_text()
     settings.write_text(re.sub(r"(?m)^# ([A-Z_]+=)", r"\1", example))
@@ -290,7 +290,7 @@ def test_compose_takes_every_setting(stack: Stack, project: Path, tmp_path: Path
 
 
 def docker(project: Path, *arguments: str) -> None:
-    """Run Docker's program in a project, and fail with what it says."""
+    """Run a docker command in a project; fail with its output on an error or a warning."""
     done = subprocess.run(
         ["docker", *arguments], cwd=project, capture_output=True, text=True, check=False
     )

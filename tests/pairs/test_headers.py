@@ -11,7 +11,7 @@ from tests.pairs.witness import FIRST, GUARDS, Probe, assert_guarded, check, req
 TAKEN = frozenset({200})
 LINE = f"GET {FIRST} HTTP/1.1"
 
-# --- How much ---
+# --- Sizes ---
 
 SIZES = [
     Probe("header-7-KB", request("X-A: " + "a" * 7_000, line=LINE), TAKEN),
@@ -48,7 +48,7 @@ def test_size(stack: Stack, probe: Probe):
     check(stack, probe)
 
 
-# --- Which ---
+# --- Repeated fields, and the application's headers ---
 
 REPEATED = {
     "content-type": ["Content-Type: text/plain", "Content-Type: application/json"],
@@ -66,7 +66,7 @@ REPEATED = {
 
 @pytest.mark.parametrize("name", REPEATED)
 def test_repeated_header(stack: Stack, name: str):
-    """Refused, or one request with its own body."""
+    """The request is rejected, or reaches the application once, with its body."""
     data = request(*REPEATED[name], "Content-Length: 5", body=b"hello")
     check(stack, Probe(name, data, frozenset({200, 400}), (b"hello",)))
 
@@ -92,13 +92,13 @@ def test_non_ascii_characters(stack: Stack):
     "content_type", ["text/xml", "text/xml; charset=ISO-8859-1", "text/plain", "image/svg+xml"]
 )
 def test_content_type_of_the_application(stack: Stack, content_type: str):
-    """XML names its own encoding, which a charset would override."""
+    """No charset is added: XML declares its own encoding, which a charset would override."""
     response = stack.get("/probe/headers/200", params={"Content-Type": content_type})
     assert response.headers["Content-Type"] == content_type
     assert response.content == b"\xe4"
 
 
-# None is the default.
+# Each value differs from the default.
 OWN = {
     "X-Frame-Options": "SAMEORIGIN",
     "X-Content-Type-Options": "own",
@@ -112,7 +112,7 @@ OWN = {
 
 @pytest.mark.parametrize("status", [200, 404, 503])
 def test_security_headers_of_the_application_take_precedence(stack: Stack, status: int):
-    """Each comes once, with the view's value."""
+    """Each header occurs once, with the view's value."""
     line = f"GET /probe/headers/{status}?{urlencode(OWN)} HTTP/1.1"
     (reply,) = exchange(stack.port, request("Connection: close", line=line)).replies
     assert reply.status == status

@@ -14,8 +14,8 @@ NETWORKS = {
     "both": {"PROBE_IPV4": "true", "PROBE_IPV6": "true"},
 }
 
-# Runs in the application's container, which asks the proxy as any client in the network would; more
-# than once, since the proxy may have two addresses of the application to choose from.
+# Runs in the application's container and sends requests to the proxy, like any client in the
+# network. It repeats them, because the proxy may choose between two addresses of the application.
 SCRIPT = """
 import json, sys, urllib.request
 for host in sys.argv[1:]:
@@ -30,7 +30,7 @@ START = "up --wait --wait-timeout 60 --no-build"
 
 @pytest.fixture(scope="module")
 def unplugged(stack: Stack) -> Iterator[Stack]:
-    """The stack, which gets its own network back afterwards."""
+    """Provide the stack; restore its own network afterwards."""
     yield stack
     stack.compose("down --timeout 5")
     stack.compose(START)
@@ -38,7 +38,7 @@ def unplugged(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module")
 def network(request: pytest.FixtureRequest, unplugged: Stack) -> str:
-    """What the stack's network speaks. It starts healthy there, or this fails."""
+    """Start the stack in a network with these IP versions; fail if it is not healthy there."""
     unplugged.compose("down --timeout 5")
     with pytest.MonkeyPatch.context() as environ:
         for name, value in NETWORKS[request.param].items():
@@ -48,7 +48,7 @@ def network(request: pytest.FixtureRequest, unplugged: Stack) -> str:
 
 
 def addresses(stack: Stack, service: str) -> list[str]:
-    """Return a container's addresses, that of IPv4 first."""
+    """Return a container's addresses, IPv4 first."""
     (network,) = stack.container(service).attrs["NetworkSettings"]["Networks"].values()
     found = [network["IPAddress"], network["GlobalIPv6Address"]]
     return [address for address in found if address]
@@ -63,6 +63,6 @@ def test_the_application_is_reachable_and_knows_the_client(stack: Stack, network
     assert done.exit_code == 0, done.output.decode()
     responses = [json.loads(line) for line in done.output.decode().splitlines()]
     expected = [address for address in clients for _ in range(4)]
-    # IPv4 is not disguised as IPv6.
+    # IPv4 addresses are not mapped to IPv6.
     assert [told["address"] for told in responses] == expected
     assert [dict(told["headers"])["X-Forwarded-For"] for told in responses] == expected

@@ -7,5 +7,5 @@ from tests.harness.stack import Stack
 
 @pytest.mark.patient
 def test_application_keeps_idle_connections_longer_than_the_proxy(stack: Stack):
-    """Or says with its response that it keeps none."""
+    """A server without keep-alive must announce in its response that it closes the connection."""
     assert stack.idle.result(timeout=60) in (["200", "200"], ["200", "closed"])

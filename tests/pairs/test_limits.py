@@ -1,7 +1,6 @@
 """The same limits on every pair: a request just below passes, one just above is rejected.
 
-docs/security.md has the table. The proxy's limit is the first that a request meets, so the error
-page is its own.
+docs/security.md lists the limits. The proxy's limits apply first, so the error page is the proxy's.
 """
 
 from collections.abc import Callable
@@ -17,7 +16,7 @@ CLOSE = "Connection: close"
 
 
 def with_line(size: int) -> bytes:
-    """Return a request whose line has this size, without the end of the line."""
+    """Return a request whose request line has this size, without the line ending."""
     start, end = "GET /probe/empty?", " HTTP/1.1"
     return request(CLOSE, line=start + "a" * (size - len(start + end)) + end)
 
@@ -28,17 +27,17 @@ def with_field(size: int) -> bytes:
 
 
 def with_name(size: int) -> bytes:
-    """Return a request with a field of this size, most of it the name."""
+    """Return a request with a field of this size; most of it is the name."""
     return request(CLOSE, "X" * (size - len(": a")) + ": a", line=LINE)
 
 
 def with_fields(count: int) -> bytes:
-    """Return a request with so many fields, Host and Connection among them."""
+    """Return a request with this number of fields, including Host and Connection."""
     return request(CLOSE, *(f"X-{number}: a" for number in range(count - 2)), line=LINE)
 
 
 def with_header(size: int) -> bytes:
-    """Return a request whose line and fields have this size in all."""
+    """Return a request whose request line and fields have this total size."""
     fields = [f"X-{number}: " + "a" * 2000 for number in range(14)]
     rest = size - len(request(CLOSE, *fields, "X-Rest: ", line=LINE))
     return request(CLOSE, *fields, "X-Rest: " + "a" * rest, line=LINE)
@@ -67,7 +66,7 @@ def test_limit_of_a_request(stack: Stack, make: Callable[[int], bytes], most: in
     assert reply.status in (200, 204)
     reply = exchange(stack.port, make(most + 1)).replies[0]
     assert reply.status == refusal
-    assert "X-Probe-Path" not in reply.headers, "the application has seen it"
+    assert "X-Probe-Path" not in reply.headers, "the request reached the application"
     assert_guarded(reply.headers, reply.body)
 
 

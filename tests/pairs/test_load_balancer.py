@@ -15,7 +15,7 @@ CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
 
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
-    """The stack behind two proxies that each add an address: a balancer, and one in front of it."""
+    """Run the stack behind a balancer and a proxy in front of it; each of them adds an address."""
     networks = f"192.0.2.0/24 2001:db8::/32 {gateway(stack)}/32"
     with configured(
         stack, TRUSTED_PROXY_COUNT="2", TRUSTED_NETWORKS=networks, TRUST_REQUEST_ID="on"
@@ -36,7 +36,7 @@ FACTS = f"X-Forwarded-For: {CLIENT}, {BALANCER}", "X-Forwarded-Proto: https"
         ([f"{CLIENT}:51234, {BALANCER}:443"], CLIENT),
         ([f"2001:db8::9, {BALANCER}"], "2001:db8::9"),
         ([f"[2001:db8::9]:51234, {BALANCER}"], "2001:db8::9"),
-        # What two proxies cannot have written says nothing: the client is who connects.
+        # Two proxies cannot have sent these values, so the client is the peer.
         ([CLIENT], None),
         ([], None),
         ([""], None),
@@ -52,7 +52,7 @@ def test_client_is_the_one_named_by_the_balancer(
     seen, request_id = told(balanced, *(f"X-Forwarded-For: {line}" for line in lines))
     expected = client or gateway(balanced)
     assert seen["address"] == expected
-    # One address and nothing else, for whoever reads the header itself.
+    # The header has exactly one address, for code that reads it directly.
     assert [value for name, value in seen["headers"] if name == "X-Forwarded-For"] == [expected]
     (entry,) = balanced.logged("proxy", request_id)
     assert entry["client"] == expected
@@ -77,11 +77,11 @@ def test_scheme_named_by_the_balancer(balanced: Stack, headers: list[str], schem
 
 @pytest.mark.parametrize("given", ["7f0c2a9e-41d7-4c35-9c11-4d1f0a0b3c55", "1_a.b@c"])
 def test_request_id_of_the_balancer(balanced: Stack, given: str):
-    """In the response, for the application, and in both logs."""
+    """It is used in the response, in the application, and in both logs."""
     seen, request_id = told(balanced, *FACTS, f"X-Request-ID: {given}")
     assert request_id == dict(seen["headers"])["X-Request-Id"] == given
     assert balanced.logged("proxy", given)
-    # What fails is logged by the application.
+    # The application logs a failed request.
     told_balancer = dict(fact.split(": ") for fact in FACTS)
     balanced.get("/probe/fail", headers=told_balancer | {"X-Request-ID": given})
     assert balanced.logged("app", given, last="exc_info")
@@ -129,7 +129,7 @@ def test_nothing_else_is_trusted(balanced: Stack, header: str):
 
 @pytest.mark.parametrize("facts", [FACTS[1:], ("X-Forwarded-For: unknown", FACTS[1])], ids=str)
 def test_nothing_is_trusted_without_an_address(balanced: Stack, facts: tuple[str, ...]):
-    """A request that no balancer has passed on: its other headers are the client's own."""
+    """No balancer forwarded such a request, so its other headers come from the client."""
     seen, request_id = told(
         balanced, *facts, "X-Forwarded-Prefix: /evil", "X-Request-ID: evil", "traceparent: evil"
     )

@@ -10,11 +10,11 @@ from tests.harness.stack import Stack
 from tests.harness.wire import exchange
 from tests.pairs.witness import request
 
-# Of a request, in both logs.
+# Fields of a request in both logs.
 SHARED = {"logger", "request_id", "time", "client", "method", "uri", "status", "bytes", "seconds"}
-# What only the application knows of it.
+# Fields that only the application's log has.
 OWN = {"level", "message", "route"}
-# The proxies differ in what they know of the application's time.
+# Fields for the application's time: each proxy logs one of them.
 APPLICATIONS_TIME = {"upstream_seconds", "first_byte_microseconds"}
 
 
@@ -29,12 +29,12 @@ def test_the_proxy_logs_one_line_per_request(stack: Stack):
     assert entry["uri"] == "/probe/request?a=b%20c"
     assert entry["client"] == response.json()["address"]
     assert entry["bytes"] == len(response.content)
-    # To the second, by one of the two proxies.
+    # One of the two proxies logs whole seconds.
     assert abs((datetime.fromisoformat(entry["time"]) - began).total_seconds()) < 5
 
 
 def test_the_application_logs_with_the_same_id(stack: Stack):
-    """And nothing of a request where nothing happens."""
+    """A failed request is logged with the proxy's id; a successful one is not logged."""
     usual, failed = (stack.get(path).headers["X-Request-ID"] for path in ("/", "/probe/fail"))
     (entry,) = stack.logged("app", failed, last="exc_info")
     assert "the probe fails" in entry["exc_info"]
@@ -51,7 +51,7 @@ def test_logged_times_are_correct(stack: Stack):
     (name,) = APPLICATIONS_TIME & set(entry)
     upstream = float(entry[name]) / (1e6 if "microseconds" in name else 1)
     took = response.elapsed.total_seconds()
-    # Clocks are read in milliseconds, and a response's last bytes leave before it is logged.
+    # Times have a resolution of 1 ms, and a response is logged after its last bytes are sent.
     assert 0.29 < upstream < entry["seconds"] + 0.02 < took + 0.1
 
 
@@ -67,7 +67,7 @@ def test_the_proxys_line_is_json(stack: Stack, path: str, status: int):
     assert (entry["uri"], entry["status"]) == (path, status)
 
 
-# --- What a client sends ---
+# --- Hostile input ---
 
 FORGED = '{"logger": "forged"}'
 HOSTILE = [
@@ -93,7 +93,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("line", HOSTILE, ids=lambda line: ascii(line[:40])[2:-1])
 def test_log_lines_cannot_be_forged(stack: Stack, line: bytes):
-    """Every line that a request leaves in a log is one of text; the JSON is the logger's own."""
+    """No part of a request becomes a log line of its own, or breaks the JSON of another line."""
     token = uuid4().hex.upper()
     headers = [b'User-Agent: "' + FORGED.encode(), b"Referer: \\" + FORGED.encode()]
     line = line.replace(b"TOKEN", token.encode())
@@ -108,5 +108,5 @@ def test_log_lines_cannot_be_forged(stack: Stack, line: bytes):
                 if entry["logger"] == "proxy.access":
                     assert set(entry) > SHARED
                     assert len(entry["request_id"]) >= 16
-                    # Docker repairs what is no text; other collectors of logs do not.
+                    # Docker replaces invalid UTF-8; other log collectors do not.
                     assert entry["uri"].isascii()

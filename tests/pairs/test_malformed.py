@@ -29,7 +29,7 @@ MALFORMED_HEADERS: dict[str, bytes] = {
     "tab-before-colon": b"X-A\t: b",
     "space-in-name": b"X A: b",
     "control-character-in-name": b"X-\x01A: b",
-    # By httpd or the server; else by the application, which has seen it then.
+    # Rejected by httpd or the WSGI server; otherwise by the application.
     "SOH-in-value": b"X-A: b\x01c",
     "DEL-in-value": b"X-A: b\x7fc",
     "ESC-in-value": b"X-A: b\x1b[31mc",
@@ -41,19 +41,19 @@ LINES = (
     + [
         Probe(id, get(line), EITHER)
         for id, line in {
-            # nginx leaves out headers with such names, httpd refuses what is no token.
+            # nginx drops headers with such names; httpd rejects names that are not tokens.
             "no-colon": b"X-A",
             "parenthesis-in-name": b"X-(A): b",
             "quote-in-name": b'X-"A": b',
             "at-in-name": b"X-@A: b",
             "umlaut-in-name": b"X-\xc3\xa4: b",
             "slash-in-name": b"X/A: b",
-            # httpd unfolds, nginx refuses.
+            # httpd unfolds these; nginx rejects them.
             "folded-value": b"X-A: b\r\n c",
             "folded-with-tab": b"X-A: b\r\n\tc",
             "folded-to-a-header": b"X-A: b\r\n Content-Length: 9",
             "folded-to-chunked": b"X-A: b\r\n Transfer-Encoding: chunked",
-            # nginx takes a lone LF for the end of a line, httpd refuses it (RFC 9112, 2.2).
+            # nginx accepts a bare LF as a line ending; httpd rejects it (RFC 9112, 2.2).
             "bare-LF-behind-value": b"X-A: b\nX-C: d",
             "bare-LF-before-length": b"X-A: b\nContent-Length: 0",
         }.items()
@@ -109,7 +109,7 @@ REQUEST_LINES = [
 
 # --- Versions ---
 
-# 505 is the word for an unknown version; before HTTP/1.0 there was no status to say it with.
+# 505 means an unsupported version. HTTP/0.9 has no status codes.
 UNKNOWN = frozenset({400, 505, CLOSED})
 VERSIONS = [
     Probe("HTTP-0.9", f"GET {FIRST}\r\n".encode(), UNKNOWN),
@@ -134,12 +134,12 @@ VERSIONS = [
 # --- Methods ---
 
 NOT_ALLOWED = frozenset({400, 405})
-# The application knows its methods, and says 405 to others. Only letters and hyphens get so far.
+# The application responds 405 to unknown methods. Only letters and hyphens reach it.
 NOT_KNOWN = frozenset({400, 405, 501})
 
 
 def method(name: str, target: str = FIRST, safe: frozenset[int] = NOT_KNOWN, **more) -> Probe:
-    """Return a probe that asks with a method, which the application may see, and refuse."""
+    """Return a probe with a method that the application may receive and reject."""
     line = f"{name} {target} HTTP/1.1"
     return Probe(f"{name[:20]}-{target[:9].strip('/')}", get(line=line), safe, method=name, **more)
 
@@ -161,7 +161,7 @@ METHODS = [
     method("G\xe4T"),
     method('"GET"'),
     method("GET,GET"),
-    # About the server as a whole: the proxy's to response, or to refuse.
+    # These concern the whole server: the proxy responds to them, or rejects them.
     Probe(
         "OPTIONS-*", get(line="OPTIONS * HTTP/1.1"), frozenset({200, 400, 405}), method="OPTIONS"
     ),
@@ -223,7 +223,7 @@ def test_method_that_the_application_rejects(stack: Stack, probe: Probe):
 
 @pytest.mark.parametrize("probe", UPGRADES, ids=str)
 def test_no_other_protocol_is_supported(stack: Stack, probe: Probe):
-    """Neither 101, which the probe's safe responses exclude, nor the wish for it further in."""
+    """There is no 101 response, and the application does not receive the upgrade headers."""
     _, seen = check(stack, probe)
     assert "HTTP_UPGRADE" not in seen[0]["headers"]
     assert "upgrade" not in seen[0]["headers"].get("HTTP_CONNECTION", "").lower()
@@ -234,7 +234,7 @@ def test_other_protocols_are_rejected(stack: Stack, probe: Probe):
     check(stack, probe)
 
 
-# --- Statuses: docs/security.md has them, under "What is refused" ---
+# --- Statuses: listed in docs/security.md, "What is refused" ---
 
 STATUSES = {
     "bytes-in-target": (400, get(line=f"GET {FIRST}?\xe4 HTTP/1.1")),
@@ -274,7 +274,7 @@ def test_status_of_a_refusal(stack: Stack, name: str):
 
 @pytest.mark.parametrize("value", [b"a\x01b", b"a\x1bb", b"a\x7fb"])
 def test_control_character_in_a_field_is_refused(stack: Stack, value: bytes):
-    """By the proxy, or by the application (RFC 9110, 5.5)."""
+    """The proxy or the application rejects it (RFC 9110, 5.5)."""
     reply = exchange(stack.port, get(b"X-A: " + value, "Connection: close"), wait=1).replies[0]
     assert reply.status == 400
     assert_guarded(reply.headers, reply.body)

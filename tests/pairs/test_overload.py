@@ -15,17 +15,17 @@ from tests.harness.raw import Raw
 from tests.harness.stack import Stack, wait_until
 from tests.pairs.witness import configured
 
-# They crowd idle connections out of the proxy, which another test watches.
+# These tests displace the proxy's idle connections, which another test observes.
 pytestmark = pytest.mark.disruptive
 
 Record = Callable[[str, object], None]
 
-# WEB_THREADS: what a container with one CPU serves at a time, on a server with threads.
+# WEB_THREADS: concurrent requests of a container with one CPU, on a server with threads.
 THREADS = 4
 
 
 def test_overload(stack: Stack, record_property: Record):
-    """Ten times what can be served at a time: all get a response, and it is over when they stop."""
+    """At ten times the capacity, all requests get a response, and the service then recovers."""
     urls = [f"{stack.url}/probe/work/0.1/{uuid4().hex}" for _ in range(120)]
     with ThreadPoolExecutor(10 * THREADS) as pool:
         responses = list(pool.map(ask, urls))
@@ -48,16 +48,16 @@ STALLED = {
     "header": b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
     "body": UPLOAD + b"Content-Length: 100000\r\n\r\nx",
     "chunk": UPLOAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nx",
-    # Eight megabytes of ten each: they fill the memory that the proxy may use.
+    # Eight of ten megabytes from each client: they fill the memory that the proxy may use.
     "large-body": UPLOAD + b"Content-Length: 10000000\r\n\r\n" + bytes(8_000_000),
-    # Read nothing of the response.
+    # The client does not read the response.
     "response": b"GET /probe/bytes/200000 HTTP/1.1\r\nHost: localhost\r\n\r\n",
 }
 
 
 @contextmanager
 def stalled(stack: Stack, sent: bytes, clients: int) -> Iterator[None]:
-    """Clients that send so much and then nothing, and read nothing."""
+    """Open clients that send this data, then nothing more, and read nothing."""
     with ExitStack() as open_ones:
         for _ in range(clients):
             client = socket.create_connection(("127.0.0.1", stack.port), timeout=10)
@@ -65,12 +65,12 @@ def stalled(stack: Stack, sent: bytes, clients: int) -> Iterator[None]:
             try:
                 client.sendall(sent)
             except OSError:
-                assert len(sent) > 1_000_000  # the proxy had enough, as it may
+                assert len(sent) > 1_000_000  # the proxy may stop reading a large body
         yield
 
 
 def endings(stack: Stack) -> dict[str | None, tuple[int, bool]]:
-    """Return how often each container was started again, and whether it ever lacked memory."""
+    """Return each container's restart count, and whether it ran out of memory."""
     return {
         container.id: (container.attrs["RestartCount"], container.attrs["State"]["OOMKilled"])
         for container in stack.containers()
@@ -79,10 +79,10 @@ def endings(stack: Stack) -> dict[str | None, tuple[int, bool]]:
 
 @pytest.mark.parametrize("kind", STALLED)
 def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
-    """Hold nobody else up, many more of them than the application has threads."""
+    """Ten stalled clients per thread of the application do not delay other clients."""
     before = endings(stack)
     with stalled(stack, STALLED[kind], 10 * THREADS):
-        # Answered once the proxy has taken in what they sent: they stall from then on.
+        # The proxy responds after it has read their data; from then on, they stall.
         assert ask(f"{stack.url}/health/live", timeout=5).status == 200
         until = time.monotonic() + 1
         slowest = 0.0
@@ -90,7 +90,7 @@ def test_stalled_clients(stack: Stack, kind: str, record_property: Record):
             response = ask(f"{stack.url}/health/live", timeout=5)
             assert response.status == 200
             slowest = max(slowest, response.seconds)
-            time.sleep(0.02)  # often enough to notice, and no load of its own
+            time.sleep(0.02)  # short enough to notice a delay, without much load
     record_property("slowest_seconds", round(slowest, 3))
     assert slowest < 1
     assert endings(stack) == before
@@ -110,14 +110,14 @@ BODIES = {
 
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
-    """The stack behind a load balancer, whose word for the client's address is taken."""
+    """Run the stack behind a load balancer whose client addresses are trusted."""
     with configured(stack, TRUSTED_PROXY_COUNT="1"):
         yield stack
 
 
 @contextmanager
 def begin(stack: Stack, framing: str, address: str) -> Iterator[tuple[Raw, int]]:
-    """An upload whose body is still to come, and 100 or the status that came in its place."""
+    """Start an upload without its body; yield it with the first status: 100, or an error."""
     with Raw(stack) as client:
         client.request(
             "POST /probe/upload HTTP/1.1",
@@ -132,14 +132,14 @@ def begin(stack: Stack, framing: str, address: str) -> Iterator[tuple[Raw, int]]
 
 
 def first_word(stack: Stack, framing: str, address: str) -> int:
-    """Return what is answered to the head of an upload that then ends."""
+    """Return the first status of an upload that then disconnects."""
     with begin(stack, framing, address) as (_, status):
         return status
 
 
 @contextmanager
 def begun(stack: Stack, framing: str, count: int) -> Iterator[list[Raw]]:
-    """So many uploads of one client that wait for their bodies."""
+    """Start this number of uploads by one client, without their bodies."""
     with ExitStack() as open_ones:
         clients = []
         for _ in range(count):
@@ -151,7 +151,7 @@ def begun(stack: Stack, framing: str, count: int) -> Iterator[list[Raw]]:
 
 @pytest.mark.parametrize("kind", BODIES)
 def test_uploads_of_one_client(balanced: Stack, kind: str):
-    """So many may be under way; small bodies, and other clients, are not concerned."""
+    """Large uploads are limited per client; small bodies and other clients are not affected."""
     framing, body = BODIES[kind]
     with begun(balanced, framing, UPLOADS) as clients:
         assert first_word(balanced, framing, ONE) == 429
@@ -166,7 +166,7 @@ def test_uploads_of_one_client(balanced: Stack, kind: str):
 
 
 def test_requests_of_one_client(balanced: Stack):
-    """So many may be in progress, and not one more; other clients do not notice."""
+    """Concurrent requests are limited per client; other clients are not affected."""
 
     def status(address: str) -> int:
         return balanced.get("/", headers={"X-Forwarded-For": address}).status_code

@@ -36,7 +36,7 @@ def ask(stack: Stack, target: bytes):
 def test_path(stack: Stack, sent: str, given: str):
     response = ask(stack, b"/probe/path" + sent.encode())
     assert response.headers["X-Probe-Path"] == f"/probe/path{given}"
-    # A byte that is no UTF-8 is still a path, which the application knows nothing of.
+    # A path with invalid UTF-8 reaches the application too, which has no such route.
     assert response.status == 404
 
 
@@ -79,7 +79,7 @@ def test_dots_and_slashes_reach_the_application(stack: Stack, sent: str, given: 
 
 
 def test_slashes_at_the_start(stack: Stack):
-    """They are no host: httpd makes one of them, nginx leaves them, both ask the application."""
+    """They are part of the path, not of a host: httpd merges them, nginx keeps them."""
     response = ask(stack, b"//evil.example/x")
     assert response.status == 404
     assert response.headers["X-Probe-Path"] in ("//evil.example/x", "/evil.example/x")
@@ -96,7 +96,7 @@ def test_paths_cannot_leave_the_root(stack: Stack, sent: str):
 
 @pytest.mark.parametrize("sent", [b"/probe/\xe2\x82\xac", b"/probe/\xff", b"/probe/request?\xff"])
 def test_raw_bytes(stack: Stack, sent: bytes):
-    """They must be percent-encoded (RFC 9112, 3.2)."""
+    """Raw bytes are rejected: they must be percent-encoded (RFC 9112, 3.2)."""
     response = ask(stack, sent)
     assert response.status == 400
     assert "X-Probe-Path" not in response.headers

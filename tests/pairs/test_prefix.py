@@ -15,14 +15,14 @@ CLIENT = "X-Forwarded-For: 203.0.113.9"
 
 @pytest.fixture(scope="module")
 def balanced(stack: Stack) -> Iterator[Stack]:
-    """The stack behind one proxy, which names the prefix; it need not set request ids."""
+    """Run the stack behind one proxy that sets the prefix, but not the request id."""
     with configured(stack, TRUSTED_PROXY_COUNT="1", TRUST_FORWARDED_PREFIX="on"):
         yield stack
 
 
 @pytest.fixture(scope="module")
 def prefixed(stack: Stack) -> Iterator[Stack]:
-    """The stack with a prefix of its own, behind a balancer that this client goes around."""
+    """Run the stack with its own prefix, behind a balancer that the test's client bypasses."""
     with configured(
         stack,
         URL_PREFIX="/some/blog",
@@ -35,7 +35,7 @@ def prefixed(stack: Stack) -> Iterator[Stack]:
 
 
 def location(stack: Stack, path: str, *headers: str) -> str:
-    """Return where a path redirects."""
+    """Return the redirect's Location for a path."""
     data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
     (reply,) = exchange(stack.port, data).replies
     return reply.headers["Location"]
@@ -47,7 +47,7 @@ def location(stack: Stack, path: str, *headers: str) -> str:
         ("/blog", "/blog/"),
         ("/a/b-c_d.e~f", "/a/b-c_d.e~f/"),
         ("/blog/", "/blog/"),
-        # What is no path is ignored.
+        # Values that are not valid prefixes are ignored.
         ("", "/"),
         ("/", "/"),
         ("blog", "/"),
@@ -82,7 +82,7 @@ def test_a_prefix_is_not_trusted_without_an_address(balanced: Stack):
 
 
 def test_request_ids_are_not_trusted_by_default(balanced: Stack):
-    """Most balancers set none, so that these are the client's own."""
+    """Most balancers do not set them, so they would come from the client."""
     names = ("traceparent", "tracestate", "baggage", "X-Request-ID")
     seen, request_id = told(balanced, CLIENT, *(f"{name}: evil" for name in names))
     assert seen["address"] == "203.0.113.9"
@@ -92,7 +92,7 @@ def test_request_ids_are_not_trusted_by_default(balanced: Stack):
 
 @pytest.mark.parametrize("scheme", ["https", "http"])
 def test_strict_transport_security_for_https_clients(balanced: Stack, scheme: str):
-    """Also on the proxy's own responses."""
+    """The header is also in the proxy's own responses."""
     for path in ("/probe/request", "/static/style.css", "/static/nothing"):
         data = request(
             CLIENT,
@@ -108,7 +108,7 @@ def test_strict_transport_security_for_https_clients(balanced: Stack, scheme: st
 @pytest.mark.parametrize("prefix", ["/some/blog", ""])
 @pytest.mark.parametrize("path", ["/probe/request", "/probe/request?a=b"])
 def test_url_prefix(prefixed: Stack, prefix: str, path: str):
-    """Whether a proxy in front has removed it from the path, or nobody has."""
+    """It works whether or not a proxy in front removes it from the path."""
     seen, _ = told(prefixed, path=prefix + path)
     assert seen["root"] == "http://localhost/some/blog/"
 
@@ -149,7 +149,7 @@ def test_the_rest_of_the_path_is_unchanged(prefixed: Stack, path: str, seen: str
 def test_static_files_below_url_prefix(
     prefixed: Stack, prefix: str, encoding: str, file: str, content_type: str
 ):
-    """By the proxy: the application does not see the request."""
+    """The proxy serves them; the requests do not reach the application."""
     response = prefixed.get(f"{prefix}/static/{file}", headers={"Accept-Encoding": encoding})
     assert response.status_code == 200
     assert "X-Probe-Path" not in response.headers
@@ -158,12 +158,12 @@ def test_static_files_below_url_prefix(
     assert response.headers.get("Content-Encoding", "identity") == expected
 
 
-# nginx reads the result of its own check and the client's text as one string.
+# nginx matches the result of its own check and the client's text as one string.
 @pytest.mark.parametrize(
     "address", ["203.0.113.9", "1203.0.113.9", "1, 203.0.113.9", "on203.0.113.9"]
 )
 def test_clients_that_bypass_the_balancer_are_not_trusted(prefixed: Stack, address: str):
-    """The peer is in none of TRUSTED_NETWORKS."""
+    """The peer is not in TRUSTED_NETWORKS."""
     seen, request_id = told(
         prefixed,
         f"X-Forwarded-For: {address}",

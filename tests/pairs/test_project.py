@@ -9,9 +9,9 @@ from tests.harness.stack import Stack, run
 
 
 def test_own_unit_tests(stack: Stack):
-    """In the image that the Dockerfile has for it, with its packages and its Python.
+    """They pass in the Dockerfile's test image, with its packages and Python version.
 
-    They fail too when they reach less of the application than pyproject.toml asks for.
+    They also fail if their coverage is below the minimum in pyproject.toml.
     """
     try:
         assert "Required test coverage" in stack.compose("run --build --rm --no-TTY test")

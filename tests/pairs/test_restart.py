@@ -29,22 +29,22 @@ def address(stack: Stack) -> str:
 
 
 def find_away(stack: Stack) -> list[float]:
-    """Ask while the application is away; return the seconds that each response took."""
+    """Send requests while the application is unavailable; return the seconds of each response."""
     seconds = []
-    until = time.monotonic() + 2.5  # past the proxies' memory of the application's address
+    until = time.monotonic() + 2.5  # longer than the proxies cache the address
     while time.monotonic() < until:
         for outcome in ask_at_once([f"{stack.url}/away/{uuid4().hex}"] * 2):
             assert outcome.status in AWAY
             seconds.append(outcome.seconds)
-        time.sleep(0.02)  # often enough to notice, and no load of its own
+        time.sleep(0.02)  # short enough to notice a delay, without much load
     assert ask(f"{stack.url}/health/proxy").status == 200
     return seconds
 
 
 def test_idle_stop_and_start(restored: Stack, record_property: Record):
-    """An idle application stops at once, is reported as away at once, and is found when back.
+    """An idle application stops at once; the proxy reports it as unavailable, and finds it again.
 
-    Idle are the connections that the proxy keeps to it, too.
+    The idle connections that the proxy keeps to it do not delay the stop.
     """
     responses = ask_at_once([f"{restored.url}/probe/work/0.3/{uuid4().hex}"] * 8)
     assert {response.status for response in responses} == {200}
@@ -61,7 +61,7 @@ def test_idle_stop_and_start(restored: Stack, record_property: Record):
 
 
 def see_back(stack: Stack, proxy: tuple[str | None, str]) -> None:
-    """Start the application; the proxy finds it without being started again."""
+    """Start the application; check that the proxy finds it without a restart."""
     stack.compose("up --wait --no-build --no-deps app")
     wait_until(lambda: ask(f"{stack.url}/health/live").status == 200, timeout=2)
     assert started_at(stack, "proxy") == proxy
@@ -73,10 +73,10 @@ def test_application_returns_at_another_address(restored: Stack, record_property
     seconds = find_away(restored)
     record_property("away_slowest_seconds", round(max(seconds), 3))
     record_property("away_median_seconds", round(median(seconds), 3))
-    # Mostly milliseconds; at first the proxies' time-outs for a connection and for a name.
+    # Usually milliseconds; at first, the proxies' time-outs for connections and for DNS.
     assert median(seconds) < 0.1
     assert max(seconds) < 2.5
-    # Whoever comes next would get the free address again, so something else takes it.
+    # The next container would get the free address again, so another container takes it.
     squatter = restored.docker.containers.run(
         FACTS["_proxies"][restored.pair.proxy]["image"],
         ["sleep", "60"],
@@ -92,7 +92,7 @@ def test_application_returns_at_another_address(restored: Stack, record_property
 
 
 def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
-    """End the process that responds; another one must take over."""
+    """End the process that responds; check that another one replaces it."""
     before = stack.container("app")
     assert ask(f"{stack.url}/probe/{end}").status in AWAY
     ended = time.monotonic()
@@ -105,19 +105,19 @@ def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
     restarts = after.attrs["RestartCount"] - before.attrs["RestartCount"]
     record_property("restarts", restarts)
     assert outcome.status == 200
-    # It takes a second or two; several times that where several pairs are tested on two cores.
+    # Usually one or two seconds; several times that if several pairs are tested on two cores.
     assert seconds < 15
     # A server replaces its worker process. Where it has none, the engine restarts the container.
     assert restarts == (0 if has_processes(stack.pair.server) else 1)
 
 
 def test_process_killed(restored: Stack, record_property: Record):
-    """Gone without notice, it is replaced."""
+    """A killed process is replaced."""
     see_replaced(restored, "die", record_property)
 
 
 def test_application_recreated_under_load(restored: Stack, record_property: Record):
-    """A client that asks again what may be asked again notices nothing but a pause."""
+    """A client that retries its GET requests gets all responses, with a delay."""
     url = f"{restored.url}/probe/work/0.05/"
 
     def client(_: int) -> list[bool]:
@@ -142,7 +142,7 @@ def test_application_recreated_under_load(restored: Stack, record_property: Reco
 
 
 def test_proxy_restarted_under_load(restored: Stack, record_property: Record):
-    """Nothing that it had taken on is cut off, and it is back within seconds."""
+    """In-flight requests are not cut off, and the proxy is available again within seconds."""
     with load(f"{restored.url}/probe/work/0.1/") as running:
         wait_until(lambda: running.count(200) >= 8, timeout=10)
         restored.compose("restart proxy")
@@ -150,13 +150,13 @@ def test_proxy_restarted_under_load(restored: Stack, record_property: Record):
     record_property("proxy_restarted_refused", running.count(None))
     assert {outcome.status for outcome in running.outcomes} <= {200, None}
     assert not any(outcome.cut for outcome in running.outcomes)
-    # At a new port here, since any free one was asked for.
+    # It now has a new port, because the tests request any free one.
     wait_until(lambda: ask(f"{restored.url}/health/live").status == 200, timeout=5)
 
 
 def test_application_that_cannot_start(restored: Stack):
-    """Is tried again by the engine, while the proxy says that it is away."""
-    # The file is mounted, so that it is the one that the container reads.
+    """The engine restarts it repeatedly; meanwhile, the proxy reports it as unavailable."""
+    # The container reads this file, because it is mounted.
     key = restored.folder / "secrets" / "secret_key"
     secret = key.read_text(encoding="utf-8")
     key.write_text("", encoding="utf-8")
@@ -173,5 +173,5 @@ def test_application_that_cannot_start(restored: Stack):
 
 
 def test_out_of_memory(restored: Stack, record_property: Record):
-    """The kernel kills the process; not the container, where another process is its first."""
+    """The kernel kills the process; the container goes on if its first process is another one."""
     see_replaced(restored, "hog", record_property)

@@ -54,7 +54,7 @@ def test_head_is_get_without_a_body(stack: Stack, path: str):
         assert (head.status, head.body) == (got.status_code, b"")
         for name in ("Content-Length", "Content-Type", "Location"):
             assert head.headers[name] == got.headers.get(name)
-        # The same connection goes on: nothing was left in it.
+        # The connection is still usable: no data of the response was left on it.
         client.request("GET /health/live HTTP/1.1")
         assert client.response().body == b'{"status":"ok"}\n'
 
@@ -133,7 +133,7 @@ def test_conditional_request(stack: Stack, header: str, status: int):
 
 
 def test_range_requests_reach_the_application(stack: Stack):
-    """A view without support for ranges sends the whole body; one with support decides itself."""
+    """Without range support, a view sends the whole body; with support, it sends the range."""
     whole = stack.get("/probe/bytes/100", headers={"Range": "bytes=0-9"})
     assert (whole.status_code, len(whole.content)) == (200, 100)
     full = stack.get("/probe/file").content
@@ -157,7 +157,7 @@ def test_range_requests_reach_the_application(stack: Stack):
     [None, "shop.example", "shop.example:8443", pytest.param("[::1]:9000", id="ipv6")],
 )
 def test_redirect_uses_the_public_url(stack: Stack, path: str, location: str, host: str | None):
-    """By the scheme, host and port that the client used."""
+    """A redirect has the scheme, host and port of the client's request."""
     host = host or f"127.0.0.1:{stack.port}"
     response = stack.get(path, headers={"Host": host})
     assert response.status_code in (302, 308)

@@ -19,7 +19,7 @@ Record = Callable[[str, object], None]
 
 
 def answering(stack: Stack) -> int:
-    """Return how many containers share the responses; 0 where one of these is an error."""
+    """Return the number of containers that respond; 0 if any response is an error."""
     responses = ask_at_once([f"{stack.url}/probe/host"] * 9)
     if {response.status for response in responses} != {200}:
         return 0
@@ -28,14 +28,14 @@ def answering(stack: Stack) -> int:
 
 @pytest.fixture(scope="module")
 def scaled(stack: Stack) -> Iterator[Stack]:
-    """The stack with three applications."""
+    """Run the stack with three replicas of the application."""
     with pytest.MonkeyPatch.context() as environ:
         environ.setenv("APP_REPLICAS", "3")
         stack.start()
         wait_until(lambda: answering(stack) == 3, timeout=5)
         yield stack
     stack.start()
-    # The proxy may know the lost ones for another second.
+    # The proxy may use the addresses of removed replicas for another second.
     wait_until(lambda: answering(stack) == 1, timeout=9)
 
 
@@ -51,18 +51,18 @@ def test_requests_are_spread_over_all_replicas(scaled: Stack, record_property: R
 
 @dataclass
 class Loss:
-    """What became of the requests around the death of a replica."""
+    """The outcomes of requests before, during and after the kill of a replica."""
 
     began: float
     ended: float
-    # Long ones, some of them in the hands of each replica.
+    # Long requests; each replica handles some of them.
     flying: list[Outcome]
-    # Short ones, before and after.
+    # Short requests, before and after the kill.
     others: list[Outcome]
 
 
 def later(outcomes: list[Outcome], moment: float) -> list[Outcome]:
-    """Return those that began after a moment."""
+    """Return the outcomes of requests that began after a moment."""
     return [outcome for outcome in outcomes if outcome.began > moment]
 
 
@@ -91,7 +91,7 @@ def loss(scaled: Stack) -> Loss:
 
 
 def test_replica_killed_under_load(loss: Loss, record_property: Record):
-    """No request that comes later is lost, and none of the others'."""
+    """All requests that ended before the kill, or began after it, succeed."""
     earlier = [outcome for outcome in loss.others if outcome.began + outcome.seconds < loss.began]
     after = later(loss.others, loss.ended)
     failed = [outcome for outcome in earlier + after if outcome.status != 200]
@@ -102,7 +102,7 @@ def test_replica_killed_under_load(loss: Loss, record_property: Record):
 
 
 def test_request_in_flight_on_a_killed_replica(loss: Loss, record_property: Record):
-    """Is put to another one: it is a GET."""
+    """The proxy retries it on another replica, because it is a GET request."""
     statuses = Counter(str(outcome.status) for outcome in loss.flying)
     record_property("in_flight", dict(statuses))
     assert {outcome.status for outcome in loss.flying} == {200}

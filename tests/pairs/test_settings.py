@@ -34,13 +34,13 @@ CHANGED = {
 
 
 def cpus(stack: Stack) -> int:
-    """Return how many CPUs the proxy gets: four, or those that there are."""
+    """Return the number of CPUs for the proxy: four, or all if there are fewer."""
     return min(4, stack.docker.info()["NCPU"])
 
 
 @pytest.fixture(scope="module")
 def changed(stack: Stack) -> Iterator[Stack]:
-    """The stack with other settings, and a fresh log."""
+    """Run the stack with other settings and new logs."""
     settings = CHANGED | {"PROXY_CPUS": str(cpus(stack))}
     with pytest.MonkeyPatch.context() as environ:
         for name, value in settings.items():
@@ -59,12 +59,12 @@ def test_port(changed: Stack):
 
 
 def test_processes(changed: Stack):
-    """As many as asked for load the application, where the server has worker processes.
+    """WEB_CONCURRENCY processes load the application, if the server has worker processes.
 
-    Asked early: none has been replaced yet.
+    This test runs early, before any process has been replaced.
     """
     workers = 2 if has_processes(changed.pair.server) else 0
-    # The server itself is the child of process 1; it loads the application where it has no workers.
+    # The server itself is the child of process 1; it loads the application if it has no workers.
     children = changed.container("app").exec_run(["cat", "/proc/1/task/1/children"]).output
     server = int(children.split()[0])
     wait_until(
@@ -74,7 +74,7 @@ def test_processes(changed: Stack):
 
 
 def test_the_proxy_uses_its_cpus(changed: Stack):
-    """An event loop is on one CPU at a time; httpd has processes to spare."""
+    """Event loops of nginx: one per CPU. Processes of httpd: at least one per CPU."""
     processes = changed.container("proxy").top()["Processes"]
     loops = len(processes) - 1
     assert loops == cpus(changed) if changed.pair.proxy == "nginx" else loops >= cpus(changed)
@@ -118,7 +118,7 @@ def test_max_content_length(changed: Stack, chunked: bool):
 
 
 def test_requests_are_served_concurrently(changed: Stack):
-    """Asked before a view hangs: that holds a thread for longer than its request waits."""
+    """This runs before a view hangs, which blocks a thread for longer than its request waits."""
     url = f"{changed.url}/probe/meet/{uuid4().hex}"
     with ThreadPoolExecutor() as pool:
         responses = list(
@@ -128,7 +128,7 @@ def test_requests_are_served_concurrently(changed: Stack):
 
 
 def test_request_timeout(changed: Stack):
-    """A view that hangs gets its request a 504, and holds nobody else up."""
+    """The request of a view that hangs gets a 504, and other requests are not delayed."""
     line = "GET /probe/work/8.0/too-slow HTTP/1.1"
     data = request("Connection: close", line=line, host="Host: good.example")
     with ThreadPoolExecutor() as pool:
@@ -139,7 +139,7 @@ def test_request_timeout(changed: Stack):
             assert response.status_code == 200
             assert response.elapsed.total_seconds() < 1
             served += 1
-            time.sleep(0.05)  # often enough to notice, and no load of its own
+            time.sleep(0.05)  # short enough to notice a delay, without much load
     assert served > 1
     (reply,) = hanging.result().replies
     assert reply.status == 504
@@ -148,7 +148,7 @@ def test_request_timeout(changed: Stack):
 
 
 def test_log_level(changed: Stack):
-    """Health checks are logged, by debug."""
+    """With LOG_LEVEL=debug, health checks are logged."""
     lines = changed.container("app").logs().decode().splitlines()
     entries = [json.loads(line) for line in lines if '"/health/live"' in line]
     assert entries
@@ -156,7 +156,7 @@ def test_log_level(changed: Stack):
 
 
 def test_access_log(changed: Stack):
-    """The application logs a request as the proxy does, and its route; not what it cannot know."""
+    """The application logs the same values as the proxy, and the route."""
     response = ask(changed, path="/probe/work/0.3/a%20b?c=d%20e")
     logged = {
         service: changed.logged(service, response.headers["X-Request-ID"])
@@ -167,7 +167,7 @@ def test_access_log(changed: Stack):
     assert app["route"] == "/probe/work/<float:seconds>/<name>"
     for name in ("request_id", "client", "method", "uri", "status", "bytes"):
         assert app[name] == proxy[name], name
-    # Clocks are read in milliseconds.
+    # Times have a resolution of 1 ms.
     assert 0.29 < app["seconds"] < proxy["seconds"] + 0.02
 
 
@@ -191,7 +191,7 @@ def test_access_log_cannot_be_forged(changed: Stack):
 
 
 def test_workers_are_replaced_under_load(changed: Stack, record_property: Record):
-    """After MAX_REQUESTS, where the server has that; no request is lost over it."""
+    """Workers are replaced after MAX_REQUESTS, if the server supports it; no request fails."""
     host = {"Host": "good.example"}
 
     def loaded() -> int:
@@ -208,7 +208,7 @@ def test_workers_are_replaced_under_load(changed: Stack, record_property: Record
 
 
 def test_many_threads(restored: Stack, monkeypatch: pytest.MonkeyPatch):
-    """As many as start.py lets through: they start, and requests use them."""
+    """The server starts with the most threads that start.py permits, and requests use them."""
     for name in CHANGED:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("WEB_CONCURRENCY", "1")
@@ -240,7 +240,7 @@ def test_a_proxy_with_too_small_a_tmp_exits_with_the_reason(stack: Stack):
 
 
 def assert_refused(stack: Stack, service: str, setting: str, told: str) -> None:
-    # A container like the service's, but for the setting, and started once only.
+    # A container like the service's, with one changed setting and without restarts.
     like = stack.container(service).attrs
     host = like["HostConfig"] | {"RestartPolicy": {}, "NetworkMode": "none"}
     config = like["Config"] | {"Env": [*like["Config"]["Env"], setting], "HostConfig": host}

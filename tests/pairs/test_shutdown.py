@@ -20,7 +20,7 @@ Record = Callable[[str, object], None]
 
 
 def begun(stack: Stack) -> set[str]:
-    """Return the names of the requests that reached the application's views, by its log."""
+    """Return the names of the requests that reached the application's views, from its log."""
     return {
         name
         for container in stack.containers("app")
@@ -29,7 +29,7 @@ def begun(stack: Stack) -> set[str]:
 
 
 def exit_codes(stack: Stack, service: str | None = None) -> dict[str, int]:
-    """Return the status of each container, which must have ended."""
+    """Return each container's exit code; check that all containers have exited."""
     containers = stack.containers(service)
     assert {container.status for container in containers} == {"exited"}
     return {container.name: container.attrs["State"]["ExitCode"] for container in containers}
@@ -43,7 +43,7 @@ def is_whole(outcome: Outcome) -> bool:
     "service", [pytest.param("", id="pair", marks=pytest.mark.smoke), pytest.param("app", id="app")]
 )
 def test_stop_loses_no_request(restored: Stack, service: str, record_property: Record):
-    """Several at a time, some of them in the midst of a streamed response."""
+    """Several in-flight requests complete, including streamed responses."""
     names = [uuid4().hex for _ in range(4)]
     urls = [
         f"{restored.url}/probe/{view}/2.5/{name}"
@@ -62,7 +62,7 @@ def test_stop_loses_no_request(restored: Stack, service: str, record_property: R
 
 @pytest.mark.parametrize("service", ["", "app"], ids=["pair", "app"])
 def test_stop_under_load(restored: Stack, service: str, record_property: Record):
-    """What the application began is answered whole; what comes too late is refused, not cut off."""
+    """Requests that the application began complete; later ones fail, but are not cut off."""
     with load(f"{restored.url}/probe/work/0.1/", clients=4) as running:
         wait_until(lambda: running.count(200) >= 12, timeout=10)
         restored.compose(f"stop {service}")
@@ -77,7 +77,7 @@ def test_stop_under_load(restored: Stack, service: str, record_property: Record)
 
 
 def test_stop_while_starting(stack: Stack):
-    """A container that loads its application is not deaf: nobody has to kill it."""
+    """A container that is loading its application stops on a signal, without SIGKILL."""
     name = f"{stack.name}-starting"
     stack.compose(f"run --detach --no-deps --name {name} --env PROBE_LOADS_FOR=3 app")
     container = stack.docker.containers.get(name)
@@ -90,14 +90,14 @@ def test_stop_while_starting(stack: Stack):
         container.remove(force=True)
 
 
-# What nginx waits for is any time; httpd needs ten seconds.
+# nginx supports any time; httpd needs at least ten seconds.
 GRACEFUL_TIMEOUT = 10
 
 
 def test_endless_response_is_cut(
     restored: Stack, monkeypatch: pytest.MonkeyPatch, record_property: Record
 ):
-    """After the time that requests in flight have; behind each proxy the same, and in peace."""
+    """It is cut after GRACEFUL_TIMEOUT with each proxy, and all containers exit with 0."""
     monkeypatch.setenv("GRACEFUL_TIMEOUT", str(GRACEFUL_TIMEOUT))
     restored.start()
     with Raw(restored) as client:

@@ -6,11 +6,11 @@ from tests.harness.stack import Stack
 from tests.pairs.witness import FIRST, SMUGGLED, Probe, check, request
 
 REFUSED = frozenset({400})
-# RFC 9112 has both: 400 for what is malformed, 501 for a transfer coding that is not known.
+# RFC 9112: 400 for a malformed request, 501 for an unknown transfer coding.
 REFUSED_CODING = frozenset({400, 501})
 EITHER = frozenset({200, 400})
 TAKEN = frozenset({200})
-# A resource without a use for a body: refused by method, or answered. Never read as a request.
+# Resources that ignore a body respond or reject the method. They never read it as a request.
 ANSWERED = frozenset({200, 403, 404, 405})
 
 LENGTH = str(len(SMUGGLED.replace(b"TOKEN", bytes(32))))
@@ -31,7 +31,7 @@ EMPTY_THEN = b"0\r\n\r\n" + SMUGGLED
 EMPTY_THEN_LENGTH = f"Content-Length: {int(LENGTH) + 5}"
 
 CONFLICTS = [
-    # Chunked wins and the connection ends, or the request is refused (RFC 9112, 6.3).
+    # Chunked takes precedence and the connection closes, or the response is 400 (RFC 9112, 6.3).
     Probe("CL.TE", request(EMPTY_THEN_LENGTH, CHUNKED, body=EMPTY_THEN), EITHER),
     Probe("TE.CL", request(CHUNKED, "Content-Length: 4", body=ONE_CHUNK), EITHER, (SMUGGLED,)),
     Probe("TE.CL-0", request(CHUNKED, "Content-Length: 0", body=ONE_CHUNK), EITHER, (SMUGGLED,)),
@@ -51,7 +51,7 @@ CONFLICTS = [
         request("Transfer-Encoding: chunked, chunked", body=ONE_CHUNK),
         REFUSED_CODING,
     ),
-    # GET with a body: allowed, and it is a body.
+    # A GET request may have a body, which is read as a body.
     Probe(
         "GET-with-a-body",
         request(f"Content-Length: {LENGTH}", line=f"GET {FIRST} HTTP/1.1", body=SMUGGLED),
@@ -65,7 +65,7 @@ CONFLICTS = [
         (SMUGGLED,),
     ),
     *(
-        # Whoever responds does not look at the body; what follows is still not a request.
+        # The body is ignored, but must not be read as a request.
         Probe(
             f"CL.0-{path}",
             request(f"Content-Length: {LENGTH}", line=f"POST {path} HTTP/1.1", body=SMUGGLED),
@@ -123,7 +123,7 @@ SPELLED_LENGTHS = [
     Probe(
         "leading-zeros", request(f"Content-Length: 000{LENGTH}", body=SMUGGLED), EITHER, (SMUGGLED,)
     ),
-    # nginx takes spaces there, but no tabs.
+    # nginx accepts spaces there, but not tabs.
     Probe(
         "tabs-around",
         request(f"Content-Length: \t {LENGTH} \t", body=SMUGGLED),
@@ -139,7 +139,7 @@ SPELLED_LENGTHS = [
     Probe("lower-case", request(f"content-length: {LENGTH}", body=SMUGGLED), TAKEN, (SMUGGLED,)),
     Probe("obs-fold", request(f"Content-Length:\r\n {LENGTH}", body=SMUGGLED), EITHER, (SMUGGLED,)),
     Probe("zero", request("Content-Length: 0"), TAKEN),
-    # Not a length at all: the body is what the real header says, if there is one.
+    # Not a length: only the real header, if there is one, determines the body.
     Probe("underscore", request("Content_Length: 5"), EITHER),
     Probe(
         "underscore-beside-it",
@@ -223,7 +223,7 @@ SPELLED_CODINGS = (
             EITHER,
             (SMUGGLED,),
         ),
-        # Not a coding at all: the body is what the real headers say.
+        # Not a coding: only the real headers determine the body.
         Probe(
             "underscore",
             request("Transfer_Encoding: chunked", "Content-Length: 5", body=b"hello"),
@@ -257,14 +257,14 @@ MALFORMED_CHUNKS: dict[str, bytes] = {
 
 CHUNKS = (
     [
-        # 413 where the size was understood, as one that is too large.
+        # 413 if the size was parsed as a number that is too large.
         Probe(id, request(CHUNKED, body=body), REFUSED | {413})
         for id, body in MALFORMED_CHUNKS.items()
     ]
     + [
         Probe(id, request(CHUNKED, body=body), EITHER, (b"hello",))
         for id, body in {
-            # Lenient, but there is one way only to read them.
+            # Lenient, but not ambiguous.
             "LF-only": b"5\nhello\n0\n\n",
             "LF-behind-size": b"5\nhello\r\n0\r\n\r\n",
             "LF-at-the-end": b"5\r\nhello\r\n0\r\n\n",

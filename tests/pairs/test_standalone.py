@@ -1,6 +1,6 @@
 """The application's container without a sidecar: which headers it trusts, and its limits.
 
-ProxyFix alone may believe a header. So these tests read the WSGI environment as the server made it.
+Only ProxyFix may trust a header, so these tests read the WSGI environment as the server made it.
 """
 
 import json
@@ -20,7 +20,7 @@ def address(stack: Stack) -> str:
 
 
 def ask(stack: Stack, *headers: str | bytes, target: str = "/probe/environ") -> Reply:
-    """Send a GET request to the application's container; return what its server responds."""
+    """Send a GET request to the application's container; return its server's response."""
     found = exchange(
         8000,
         request(*headers, "Connection: close", line=f"GET {target} HTTP/1.1"),
@@ -33,13 +33,13 @@ def ask(stack: Stack, *headers: str | bytes, target: str = "/probe/environ") -> 
 
 
 def environ(stack: Stack, *headers: str | bytes, target: str = "/probe/environ") -> dict[str, str]:
-    """Return the WSGI environment that the server makes of a request."""
+    """Return the WSGI environment that the server creates for a request."""
     reply = ask(stack, *headers, target=target)
     assert reply.status == 200, reply
     return reply.json()
 
 
-# Sends bytes to the container's server from the container itself, and prints what comes back.
+# Sends bytes to the server from inside its container, and prints the response.
 FROM_INSIDE = """
 import socket, sys
 with socket.create_connection((sys.argv[1], 8000), 5) as connection:
@@ -50,7 +50,7 @@ with socket.create_connection((sys.argv[1], 8000), 5) as connection:
 
 
 def seen_from_inside(stack: Stack, loopback: str, *headers: str, path: str) -> dict[str, str]:
-    """Return what the application tells a client in its own container, or pod."""
+    """Return the application's response to a client in the same container or pod."""
     data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
     command = ["python", "-c", FROM_INSIDE, loopback, data.hex()]
     status, output = stack.container("app").exec_run(command)
@@ -59,7 +59,7 @@ def seen_from_inside(stack: Stack, loopback: str, *headers: str, path: str) -> d
 
 
 def own(made: dict[str, str]) -> dict[str, str]:
-    """Return the facts that the server states itself, without the client's port."""
+    """Return the variables that the server sets itself, without the client's port."""
     return {
         name: value
         for name, value in made.items()
@@ -78,7 +78,7 @@ UNDERSCORED = [
 
 
 def test_name_with_an_underscore_is_dropped(stack: Stack):
-    """WSGI cannot tell it from the name with a hyphen (RFC 9110, 17.10)."""
+    """In WSGI, it is the same as the name with a hyphen (RFC 9110, 17.10)."""
     plain = environ(stack)
     for name in UNDERSCORED:
         for spelling in {name, name.lower(), name.upper()}:
@@ -126,7 +126,7 @@ LOOPBACK = ["127.0.0.1", "::1"]
 
 @pytest.mark.parametrize("loopback", LOOPBACK)
 def test_spoofed_headers_from_loopback_are_not_trusted(stack: Stack, loopback: str):
-    """From where a sidecar connects in a pod, which Gunicorn trusts by itself."""
+    """In a pod, a sidecar connects from loopback, which Gunicorn trusts by default."""
     forged = [f"{name}: {value}" for name, value in FORGED.items()]
     made = seen_from_inside(stack, loopback, *forged, path="/probe/environ")
     assert own(made) == own(seen_from_inside(stack, loopback, path="/probe/environ"))
@@ -138,7 +138,7 @@ def test_address_of_a_loopback_client(stack: Stack, loopback: str):
 
 
 def test_address_of_the_peer(stack: Stack):
-    """An IPv4 address in its own form, though the server listens on IPv6 as well."""
+    """An IPv4 address is not mapped to IPv6, although the server also listens on IPv6."""
     network = stack.docker.networks.get(f"{stack.name}_default")
     seen = ask(stack, target="/probe/request").json()["address"]
     assert seen == network.attrs["IPAM"]["Config"][0]["Gateway"]
@@ -149,7 +149,7 @@ def test_no_content_type_is_added(stack: Stack):
 
 
 def test_control_character_in_a_value_is_refused(stack: Stack):
-    """RFC 9110, 5.5; a lone CR would begin another header for Python's parser (RFC 9112, 2.2)."""
+    """RFC 9110, 5.5; Python's parser would read a new header after a bare CR (RFC 9112, 2.2)."""
     for code in (*range(9), *range(11, 32), 127):
         data = request(
             "Connection: close",
@@ -162,12 +162,12 @@ def test_control_character_in_a_value_is_refused(stack: Stack):
 
 @pytest.mark.parametrize("separator", [b"\x85", b"\xc2\x85", b"\xe2\x80\xa8"], ids=repr)
 def test_value_cannot_add_a_header(stack: Stack, separator: bytes):
-    """For Python's text, these end a line too."""
+    """Python's str.splitlines also splits at these characters."""
     made = environ(stack, b"X-A: b" + separator + b"X-Auth-User: fake")
     assert "HTTP_X_AUTH_USER" not in made
 
 
-# --- Sizes: more than the sidecars let through, with what they add ---
+# --- Sizes: larger than the requests that sidecars forward, with their own headers ---
 
 LARGE_REQUESTS = {
     "path-17-KB": ([], "/probe/" + "p" * 17_000),
@@ -187,7 +187,7 @@ LARGE_REQUESTS = {
 def test_large_request(stack: Stack, name: str):
     headers, target = LARGE_REQUESTS[name]
     reply = ask(stack, *headers, target=target)
-    # The application's own response, with the path that it was given.
+    # The application responded, and received this path.
     path = target.partition("?")[0]
     assert reply.headers["X-Probe-Path"] == path
     assert reply.status == (200 if path == "/probe/environ" else 404)
@@ -207,7 +207,7 @@ def test_large_response_header(stack: Stack):
 
 @pytest.mark.parametrize(("number", "size"), [(12, 4_500), (80, 600)])
 def test_large_response_headers(stack: Stack, number: int, size: int):
-    """Cookies of some KB among them."""
+    """All headers arrive, including cookies of several KB."""
     reply = ask(stack, target=f"/probe/many-headers/{number}/{size}")
     assert reply.status == 200
     # Servers may change the order of headers that have different names.

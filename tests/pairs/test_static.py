@@ -130,11 +130,11 @@ def test_type_of_the_last_extension(stack: Stack):
 
 
 def test_every_type_of_the_table_is_tested(project):
-    """And each that is tested is there, so that both proxies have the same."""
+    """The table and the tests have the same types, so both proxies are equal."""
     (table,) = project.glob("proxy/**/mime.types")
     rows = [shlex.split(row.strip(" ;"), comments=True) for row in table.read_text().splitlines()]
     found = {row[0]: row[1:] for row in rows if row and "/" in row[0]}
-    # httpd has this one elsewhere.
+    # httpd.conf has this extension, not httpd's table.
     found["application/gzip"] = sorted({"gz", *found["application/gzip"]})
     assert found == {content_type: each.split() for content_type, each in TYPES.items()}
 
@@ -142,7 +142,7 @@ def test_every_type_of_the_table_is_tested(project):
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
 @pytest.mark.parametrize("file", COMPRESSED)
 def test_compressed_file_is_a_download(stack: Stack, project, file: str, accepted: str):
-    """As it is: what a browser unpacks, nobody can save."""
+    """It has no Content-Encoding: otherwise, a browser would decompress it before saving."""
     (source,) = project.glob(f"src/*/static/{file}")
     response = stack.get(f"/static/{file}", headers={"Accept-Encoding": accepted})
     assert response.status_code == 200
@@ -159,7 +159,7 @@ def test_compressed_copy_by_its_own_name(stack: Stack):
 
 
 def test_own_compressed_copy_is_kept(stack: Stack):
-    """The user's, where the image's build would make one."""
+    """The image's build does not replace a compressed copy that the user provides."""
     response = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "gzip"})
     assert response.headers["Content-Encoding"] == "gzip"
     assert response.headers["Content-Type"] == "text/css; charset=utf-8"
@@ -210,7 +210,7 @@ def test_caching(stack: Stack, accepted: str):
     "file", ["nothing.css", "hashed.0123456789.css", "style.css/", "deep/nothing"]
 )
 def test_missing_file(stack: Stack, file: str):
-    """The proxy says so itself, and lets nobody keep it."""
+    """The proxy itself responds with 404, and does not mark it as immutable."""
     response = stack.get(f"/static/{file}")
     assert response.status_code == 404
     assert "X-Probe-Path" not in response.headers

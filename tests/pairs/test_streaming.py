@@ -21,7 +21,7 @@ def read_event(response) -> bytes:
 
 @pytest.mark.smoke
 def test_events_arrive_one_by_one(stack: Stack):
-    """The next is made only once the one before has arrived."""
+    """Each event is created only after the previous one has arrived."""
     assert_each_event_arrives(stack)
 
 
@@ -36,7 +36,7 @@ def assert_each_event_arrives(stack: Stack, query: str = "") -> None:
         client.request(f"GET /probe/stream/{name}{query} HTTP/1.1")
         response = client.begin()
         assert response.headers["Content-Type"].startswith("text/event-stream")
-        # What the application says to the proxy is none of the client's business.
+        # The application's headers for the proxy are not sent to the client.
         assert response.headers["X-Accel-Buffering"] is None
         for number in range(5):
             assert read_event(response) == f"data: {number}\n".encode()
@@ -69,7 +69,7 @@ def test_interrupted_response_is_visible_to_the_client(stack: Stack, kind: str):
             response = client.response()
         except (IncompleteRead, RemoteDisconnected, ConnectionResetError):
             return
-    # Where nothing had been sent yet, the proxy can still say so.
+    # If nothing has been sent yet, the proxy can still send an error status.
     assert response.status in (500, 502)
 
 
@@ -103,7 +103,7 @@ def test_large_download(stack: Stack):
 
 
 def test_slow_reader_gets_the_whole_response(stack: Stack):
-    """Ten megabytes, more than all buffers hold, while others are served."""
+    """The response (10 MB) is larger than all buffers; other clients are served meanwhile."""
     with Raw(stack) as client:
         client.request("GET /probe/download/160 HTTP/1.1")
         response = client.begin()
@@ -114,7 +114,7 @@ def test_slow_reader_gets_the_whole_response(stack: Stack):
 
 
 def test_slow_readers_do_not_block_others(stack: Stack):
-    """More of them than the application has threads."""
+    """More slow readers than the application has threads do not block other clients."""
     clients = [Raw(stack) for _ in range(12)]
     try:
         for client in clients:

@@ -15,25 +15,25 @@ from tests.harness.stack import Stack
 from tests.harness.wire import Exchange, Reply, exchange
 
 FIRST = "/probe/echo/first/TOKEN"
-# What must never reach the application: it lies inside the body, or behind the end, of the first.
+# Must never reach the application: it is inside the first request's body, or follows its end.
 SMUGGLED = b"GET /probe/echo/smuggled/TOKEN HTTP/1.1\r\nHost: localhost\r\n\r\n"
-# Follows on the same connection, and ends it.
+# The next request on the same connection. It closes the connection.
 CANARY = b"GET /probe/echo/canary/TOKEN HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-# In place of a status: the connection was closed without a response.
+# Used instead of a status if the connection was closed without a response.
 CLOSED = 0
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A request in bytes, and all that may become of it; TOKEN is replaced by a fresh one."""
+    """A raw request and its permitted outcomes; TOKEN is replaced by a unique token."""
 
     id: str
     data: bytes
-    # Statuses that are safe, CLOSED among them. The request may reach the application where 200 is.
+    # Permitted statuses, or CLOSED. With 200 among them, it may reach the application.
     safe: frozenset[int]
-    # What its body may be, then.
+    # The bodies that the application may receive in that case.
     bodies: tuple[bytes, ...] = (b"",)
-    # Where it goes, if not to the echo.
+    # The path, if it is not the echo view's.
     path: str = FIRST
     method: str = "GET"
 
@@ -47,14 +47,14 @@ def request(
     host: str = "Host: localhost",
     body: bytes = b"",
 ) -> bytes:
-    """Return a request's bytes: its line, a Host unless that is empty, the headers, the body."""
+    """Return a raw request: request line, Host unless empty, headers and body."""
     lines = [line, *([host] if host else []), *headers]
     raw = [part.encode("latin-1") if isinstance(part, str) else part for part in lines]
     return b"\r\n".join(raw) + b"\r\n\r\n" + body
 
 
 def told(stack: Stack, *headers: str, path: str = "/probe/request") -> tuple[dict, str]:
-    """Return what the application sees of such a request, and the proxy's request id."""
+    """Return the request as the application sees it, and the proxy's request id."""
     data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
     (reply,) = exchange(stack.port, data).replies
     assert reply.status == 200, reply.body
@@ -69,7 +69,7 @@ def gateway(stack: Stack) -> str:
 
 @contextmanager
 def configured(stack: Stack, **settings: str) -> Iterator[None]:
-    """Run the stack's proxy with other settings, and as before afterwards."""
+    """Run the stack's proxy with other settings; restore the previous ones afterwards."""
     recreate = "up --wait --no-build --no-deps --force-recreate proxy"
     try:
         with pytest.MonkeyPatch.context() as environ:
@@ -82,7 +82,7 @@ def configured(stack: Stack, **settings: str) -> Iterator[None]:
 
 
 class Witness:
-    """Knows what reached the application since it was made."""
+    """Returns the requests that reached the application since this object was created."""
 
     def __init__(self, stack: Stack) -> None:
         self.port = stack.port
@@ -90,26 +90,26 @@ class Witness:
         self.requests()
 
     def get(self, path: str) -> dict:
-        """Ask as another client, on a connection of its own."""
+        """Send a GET request as another client, on a new connection; return the JSON."""
         response = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
         assert response.status_code == 200, response.text
         return response.json()
 
     def requests(self) -> list[dict]:
-        """Return what came to the application since this was last asked."""
+        """Return the requests that reached the application since the last call."""
         question = uuid4().hex
         after = "" if self.end is None else f"&after={self.end}"
         told = self.get(f"/probe/seen?question={question}{after}")
-        assert told["question"] == question, "a foreign response"
+        assert told["question"] == question, "a response to another request"
         self.end = told["end"]
         return told["requests"]
 
 
 def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
-    """Send a probe with a canary behind it; return the responses and what the application got.
+    """Send a probe, then a canary; return the responses and the requests that the application got.
 
-    Whatever the probe is, the application gets each of the two once at most and nothing else, every
-    response is for the request that it follows, and another client gets its own.
+    For every probe, the application gets each of the two at most once and nothing else, each
+    response belongs to its request, and another client gets the response to its own request.
     """
     token = uuid4().hex
     witness = Witness(stack)
@@ -119,7 +119,7 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
 
     found = exchange(witness.port, filled(probe.data + CANARY), methods=(probe.method,), wait=2)
     assert witness.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", (
-        "a foreign response"
+        "a response to another request"
     )
     *seen, other = witness.requests()
     assert other["path"] == f"/probe/echo/other/{token}"
@@ -131,13 +131,13 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
     assert (found.statuses or [CLOSED])[0] in probe.safe, (found.statuses, paths)
     reached = [path for path in paths if path.startswith("/probe/echo/")]
     if first in reached:
-        # What the application refuses itself, it has seen: its method, or a character in a field.
+        # The application itself rejects some requests: by method, or for a character in a field.
         by_application = found.replies[0].headers["X-Probe-Path"] is not None
         assert found.statuses[0] == 200 or (by_application and found.statuses[0] in (400, 405)), (
-            "what was refused reached the application"
+            "a rejected request reached the application"
         )
         hashes = [hashlib.sha256(filled(body)).hexdigest() for body in probe.bodies]
-        assert seen[0]["sha256"] in hashes, "another body than was sent"
+        assert seen[0]["sha256"] in hashes, "the body differs from the one that was sent"
         if found.statuses[0] != 200:
             reached.remove(first)
     assert found.rest == b""
@@ -147,11 +147,11 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
 
 
 def echoed(reply: Reply) -> bool:
-    """Say whether a response is the echo's."""
+    """Return whether a response comes from the echo view."""
     return reply.status == 200 and reply.headers.get_content_type() == "application/json"
 
 
-# Stand on every response.
+# Headers of every response.
 GUARDS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -160,7 +160,7 @@ GUARDS = {
 
 
 def assert_guarded(headers: Message, body: bytes) -> None:
-    """Once each, from whomever the response comes; and nobody tells what runs here."""
+    """Check for one of each security header, a request id, and no software versions."""
     for name, value in GUARDS.items():
         assert headers.get_all(name) == [value]
     (request_id,) = headers.get_all("X-Request-ID")

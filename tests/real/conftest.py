@@ -1,6 +1,6 @@
 """Real applications in generated projects: Flask's tutorial, and httpbin.
 
-Each server once, behind one proxy and the other in turn; and `flask run`, as the comparison.
+Each server is tried once, with alternating proxies, and compared with `flask run`.
 """
 
 import re
@@ -32,7 +32,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A virtual environment with what `flask run` and the published tests need."""
+    """Return the programs of a virtual environment for `flask run` and the published tests."""
     folder = tmp_path_factory.mktemp("clients") / "venv"
     make(folder, LOCK)
     return folder / "bin"
@@ -40,7 +40,7 @@ def clients(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sources(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The sources of some packages, which have examples and tests; by their names."""
+    """Return the unpacked source archives of some packages, by their names."""
     folder = tmp_path_factory.mktemp("sources")
     names = "flask", "httpbin", "requests"
     pinned = pins(LOCK.read_text(encoding="utf-8"))
@@ -55,7 +55,7 @@ def sources(clients: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 @pytest.fixture(scope="session")
 def flask_run(clients: Path, sources: dict[str, Path]) -> FlaskRun:
-    """A context in which an application runs by `flask run`; it is entered with its address."""
+    """Return a context manager that runs an application with `flask run` and yields its URL."""
 
     @contextmanager
     def context(application: str) -> Iterator[str]:
@@ -82,7 +82,7 @@ def flask_run(clients: Path, sources: dict[str, Path]) -> FlaskRun:
 
 
 def make_project(pair: Pair, into: Path, change: Path) -> Path:
-    """Generate a pair's project, and change it by a patch; return where it is."""
+    """Generate a pair's project, apply a patch to it, and return its folder."""
     project = generate(
         into,
         project_slug=f"{change.stem}-{pair}".replace("_", "-"),
@@ -91,7 +91,7 @@ def make_project(pair: Pair, into: Path, change: Path) -> Path:
         proxy=pair.proxy,
         python_version=python_version(pair),
     )
-    # Elsewhere than in a repository of its own, git would take the paths as those of another one.
+    # Without its own repository, git would apply the paths to an outer repository.
     run(["git", "init", "--quiet"], cwd=project)
     run(["git", "apply", change], cwd=project)
     return project

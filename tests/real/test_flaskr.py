@@ -1,6 +1,6 @@
 """Flask's tutorial application, a blog in SQLite: the same results as with `flask run`.
 
-It comes whole and unchanged. flaskr.patch is what its owner edits in the generated project.
+The application is unchanged. flaskr.patch contains the owner's edits in the generated project.
 """
 
 import os
@@ -25,11 +25,11 @@ WORD = "pässword"
 def stack(
     engine: None, pair: Pair, sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The pair with flaskr, and an empty database."""
+    """Yield the running pair with flaskr and an empty database."""
     project = make_project(pair, tmp_path_factory.mktemp(str(pair)), CHANGE)
     flaskr = sources["flask"] / "examples" / "tutorial" / "flaskr"
     shutil.copytree(flaskr, project / "src" / "flaskr")
-    # The proxy serves those of the project's package.
+    # The proxy serves the static files of the project's package.
     shutil.copytree(flaskr / "static", project / "src/service/static", dirs_exist_ok=True)
     with run_stack(pair, project, f"{project.name}-{os.getpid()}") as stack:
         stack.compose("exec -T app flask init-db")
@@ -38,7 +38,7 @@ def stack(
 
 @pytest.fixture(scope="session")
 def expected(flask_run: FlaskRun, clients: Path, sources: dict[str, Path]) -> list[tuple]:
-    """What a day looks like by `flask run`."""
+    """Return the responses of `flask run`."""
     tutorial = sources["flask"] / "examples" / "tutorial"
     run([clients / "flask", "--app", "flaskr", "init-db"], cwd=tutorial)
     with flask_run("flaskr") as url:
@@ -46,14 +46,14 @@ def expected(flask_run: FlaskRun, clients: Path, sources: dict[str, Path]) -> li
 
 
 def day(url: str) -> list[tuple]:
-    """Write a blog as two users do, with mistakes; return all responses."""
+    """Use the blog as two users, with mistakes; return all responses."""
     seen = []
 
     def visit(user: requests.Session, path: str, **form: str) -> None:
         method = "POST" if form else "GET"
         response = user.request(method, url + path, data=form, allow_redirects=False, timeout=30)
         location = response.headers.get("Location", "")
-        # Posts of the same second have no order.
+        # The order of posts of the same second is undefined.
         lines = sorted(response.text.splitlines())
         seen.append((method, path, response.status_code, location, lines))
 
@@ -88,7 +88,7 @@ def test_a_day_of_use_matches_flask_run(stack, expected):
     ]
     for here, there in zip(day(stack.url), expected, strict=True):
         assert here == there
-    # Posts and sessions outlive the containers.
+    # Posts and sessions persist when the containers are replaced.
     stack.compose("up --force-recreate --wait --no-build")
     page = stack.get("/").text
     assert re.findall("<h1>(.*)</h1>", page)[1:] == ["Posts", "Changed"]
@@ -101,7 +101,7 @@ def test_few_lines_are_edited():
 
 @pytest.mark.pairs(PAIRS_TRIED[:1])
 def test_the_projects_own_tests_pass(stack):
-    """Beside another package and front page: all but those of the pages, as the README says."""
+    """The project's tests pass with another package, except those of the replaced front page."""
     command = "python -m pytest --ignore tests/unit/test_pages.py"
     told = stack.compose(f"run --build --rm --no-TTY test {command}")
     assert " passed" in told

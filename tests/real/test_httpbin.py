@@ -1,6 +1,6 @@
 """httpbin: its own tests and those of requests, on every server.
 
-httpbin.patch is what its owner edits in the generated project.
+httpbin.patch contains the owner's edits in the generated project.
 """
 
 import os
@@ -22,13 +22,13 @@ from .conftest import HERE, LOCK, FlaskRun, edits, make_project
 
 CHANGE = HERE / "httpbin.patch"
 SUITES = {"httpbin": "tests", "requests": "tests/test_requests.py"}
-# What pairs do otherwise on purpose, by the published test that sees it; with what it then tells.
+# Intended differences of the pairs: the test that detects each, and a part of its message.
 DIFFERENT = {
-    # The proxies refuse TRACE, which this test sends after other methods.
+    # The proxies reject TRACE, which this test sends after other methods.
     "test_methods__to_status_endpoint": "405 != 418",
-    # The proxies read a body in chunks whole: httpbin gets its length, and need not refuse it.
+    # The proxies buffer a chunked body: httpbin gets a Content-Length, and does not reject it.
     "test_post_chunked": "200 != 501",
-    # The header is a client's own: without TRUSTED_PROXY_COUNT nobody is believed.
+    # The client sends this header: without TRUSTED_PROXY_COUNT it is not trusted.
     "test_x_forwarded_proto": "built-in method startswith",
 }
 
@@ -37,7 +37,7 @@ DIFFERENT = {
 def stack(
     engine: None, pair: Pair, sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """The pair with httpbin, whose package is pinned as the project's README says."""
+    """Yield the running pair with httpbin, pinned as the project's README describes."""
     project = make_project(pair, tmp_path_factory.mktemp(str(pair)), CHANGE)
     pin = commands(project / "README.md")
     for file, more in (
@@ -54,14 +54,14 @@ def stack(
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a test: two are equal whatever they tell, which may have addresses in it."""
+    """A test's result. The comparison ignores the message, which may contain addresses."""
 
     outcome: str
     told: str = field(default="", compare=False)
 
 
 def results(suite: str, url: str, clients: Path, folder: Path) -> dict[str, Result]:
-    """Run published tests against ``url``; return what became of each."""
+    """Run published tests against ``url``; return the result of each."""
     report = folder / "report.xml"
     report.unlink(missing_ok=True)
     options = f"-q -p through_http -p no:httpbin -p no:cacheprovider --junitxml {report}"
@@ -87,11 +87,11 @@ def results(suite: str, url: str, clients: Path, folder: Path) -> dict[str, Resu
 def expected(
     flask_run: FlaskRun, clients: Path, sources: dict[str, Path]
 ) -> dict[str, dict[str, Result]]:
-    """What the published tests find at `flask run`."""
+    """Return the results of the published tests with `flask run`."""
     with flask_run("httpbin:app") as url:
         found = {suite: results(suite, url, clients, sources[suite]) for suite in SUITES}
     passed = [result for each in found.values() for result in each.values()].count(Result("passed"))
-    assert passed > 400  # of 409: some need the internet
+    assert passed > 400  # of 409: some need internet access
     return found
 
 

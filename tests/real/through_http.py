@@ -1,6 +1,6 @@
 """A pytest plugin for the tests of httpbin and requests: they use the httpbin at BASE_URL.
 
-It runs in a virtual environment with the packages of clients.txt.
+It runs in a virtual environment with the packages of requirements.txt.
 """
 
 import os
@@ -18,7 +18,7 @@ BASE_URL = os.environ["BASE_URL"]
 
 
 def forward(environ, start_response):
-    """Send what a test client asks for over HTTP, as it is: a WSGI application."""
+    """Forward a test client's request unchanged over HTTP, as a WSGI application."""
     # Some tests set a header without a name.
     headers = {name: value for name, value in EnvironHeaders(environ) if name}
     body = environ["wsgi.input"].read()
@@ -47,7 +47,7 @@ package.app.test_client = lambda: Client(forward)
 
 
 class Server:
-    """What pytest-httpbin gives to tests."""
+    """The server object that pytest-httpbin provides to tests."""
 
     url = BASE_URL
 

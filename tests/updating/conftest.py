@@ -8,18 +8,18 @@ import pytest
 from ..harness.template import FOLDER, ROOT
 from .project import change, git
 
-# What projects come from while no version has a tag: most files changed since. It is older than the
-# skip of secrets/ in pyproject.toml, so its projects name that themselves.
+# The version of the projects while no version has a tag: most files changed since. It does not skip
+# secrets/ in pyproject.toml yet, so its projects pass the option --skip.
 FIRST = "0d7d88b32561234fb834e8988a82c66c8cb4de7c"
 
-# Where the documentation says that the template is.
+# The template's address in the documentation.
 ADDRESS = "https://github.com/OWNER/REPO"
 
 
 def earlier_version() -> str:
-    """Return the commit of the newest version before the one that is tested, or FIRST.
+    """Return the commit of the newest version before the tested one, or FIRST.
 
-    Fails with what to do where the clone does not go back so far.
+    Fails with a solution if the clone does not have this commit.
     """
     newest_first = ("--merged", "HEAD~1", "--sort=-version:refname")
     try:
@@ -33,9 +33,9 @@ def earlier_version() -> str:
 
 @pytest.fixture(scope="package", autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A home folder of its own for git, Cookiecutter and cruft; the template's address leads here.
+    """Yield a separate home folder for git, Cookiecutter and cruft, with the template's address.
 
-    Nothing that this machine's user has set up counts.
+    The configuration of this machine's user is ignored.
     """
     folder = tmp_path_factory.mktemp("home")
     (folder / ".gitconfig").write_text(
@@ -53,12 +53,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="package")
 def template(home: Path) -> Path:
-    """The template's repository, with all that is in the working tree as its newest commit.
+    """Return the template's repository, with the working tree as its newest commit.
 
-    The version before it, tagged v0.0.1, is made up: a file more, a file of another name, and a
-    line that reads otherwise. So an update has something to do whatever the history holds.
+    The version before it, tagged v0.0.1, is invented: it has an additional file, a renamed file
+    and a changed line. So an update always has changes, independent of the history.
     """
-    # Git finds it by its address with and without this suffix.
+    # Git finds it by an address with or without this suffix.
     repository = home / "template.git"
     git(home, "clone", "--quiet", ROOT, repository)
     git(repository, "checkout", "--quiet", "-B", "main")

@@ -20,31 +20,31 @@ def hello() -> str:
 
 
 def git(folder: Path, *arguments: str | Path) -> str:
-    """Run git in a folder, and return what it printed."""
+    """Run git in a folder, and return its output."""
     return run(["git", *arguments], cwd=folder)
 
 
 def change(file: Path, old: str, new: str) -> None:
-    """Replace text that stands once in a file. Fails where it does not."""
+    """Replace text that occurs once in a file. Fails otherwise."""
     text = file.read_text(encoding="utf-8")
-    assert text.count(old) == 1, f"{file} does not hold {old!r} once"
+    assert text.count(old) == 1, f"{file} does not contain {old!r} once"
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def answers(pair: Pair) -> dict[str, str]:
-    """Return the answers that choose a pair."""
+    """Return the answers for a pair."""
     return {"wsgi_server": pair.server, "proxy": pair.proxy}
 
 
 def create(template: Path, version: str, into: Path, pair: Pair, *more: str) -> Path:
-    """Make a project by cruft from a version of the template, and commit it."""
+    """Create a project with cruft from a version of the template, and commit it."""
     options = ["--no-input", "--checkout", version, "--extra-context", json.dumps(answers(pair))]
     run([*CRUFT, "create", template, "--output-dir", into, *options, *more], cwd=into)
     return commit(into / "my-flask-service")
 
 
 def commit(project: Path) -> Path:
-    """Commit all that git does not ignore in a project, which git may not know yet."""
+    """Commit all files of a project that git does not ignore; create the repository if needed."""
     git(project, "init", "--quiet")
     git(project, "add", "--all")
     git(project, "commit", "--quiet", "--message", "Work")
@@ -52,7 +52,7 @@ def commit(project: Path) -> Path:
 
 
 def work_on(project: Path) -> Path:
-    """Do what a project's owner does; not at the lines that the versions changed."""
+    """Make an owner's changes, but not in lines that differ between the template's versions."""
     change(project / "README.md", "</p>\n", "</p>\n\nAsk Ada when it is down.\n")
     change(project / PACKAGE / "pages.py", "__name__)\n", f"__name__)\n{ROUTE}")
     needs = "dependencies = [\n"
@@ -66,9 +66,9 @@ def work_on(project: Path) -> Path:
 
 
 def contents(project: Path) -> dict[str, bytes | None]:
-    """Return all files of a project with their content, and its folders, without git's and cruft's.
+    """Return a project's files with their content, and its folders, without git's and cruft's.
 
-    What a patch left behind would be among them.
+    Leftovers of patches are included.
     """
     return {
         path.relative_to(project).as_posix(): path.read_bytes() if path.is_file() else None
@@ -78,13 +78,13 @@ def contents(project: Path) -> dict[str, bytes | None]:
 
 
 def assert_is_new(project: Path, into: Path, pair: Pair) -> None:
-    """Check that an update made what the working tree makes, with its owner's work, and no more."""
+    """Check that an updated project equals a new one with the owner's changes."""
     found, expected = contents(project), contents(work_on(generate(into, **answers(pair))))
     wrong = {name for name in expected if found.get(name, b"missing") != expected[name]}
-    assert not wrong, f"not as in a new project with the same work: {sorted(wrong)}"
+    assert not wrong, f"differs from a new project with the same changes: {sorted(wrong)}"
     left = found.keys() - expected.keys()
-    assert not left, f"in no new project: {sorted(left)}"
-    # Its owner finds it staged, without conflicts, and nothing beside.
+    assert not left, f"not in a new project: {sorted(left)}"
+    # The update is staged, without conflicts and without other changes.
     changes = git(project, "status", "--porcelain").splitlines()
     staged = [line for line in changes if line[0] in "MADR" and line[1] == " "]
     assert staged

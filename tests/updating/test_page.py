@@ -23,7 +23,7 @@ from .project import (
 
 PAGE = ROOT / "docs" / "updating.md"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-# Made from the address that the page names, as users do; without an answer, the default's.
+# Generate from the page's address, as users do. Answers that are not given have their defaults.
 COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "gh:OWNER/REPO", "--checkout", "v0.0.1"]
 
 
@@ -42,7 +42,7 @@ def follow(folder: Path, heading: str) -> None:
 
 
 def test_begin(template, tmp_path):
-    """The project is the one that Cookiecutter makes, but for a key of its own."""
+    """The project equals one of Cookiecutter, except for the signing key."""
     follow(tmp_path, "Begin")
     made = contents(tmp_path / "my-flask-service")
     new = contents(generate(tmp_path / "new"))
@@ -51,7 +51,7 @@ def test_begin(template, tmp_path):
 
 
 def test_another_answer(template, tmp_path):
-    """The files of the former answer go, and those of the new one come."""
+    """The files of the former answer are removed, and those of the new one are added."""
     before, after = PAIRS[:2]
     assert before.server == after.server
     project = commit(work_on(create(template, "v0.0.1", tmp_path, before)))
@@ -60,7 +60,7 @@ def test_another_answer(template, tmp_path):
 
 
 def test_rejects_and_conflicts(template, tmp_path):
-    """Of a file that the owner changed and the new version dropped; of a line that both changed."""
+    """The commands work for a removed file that the owner changed, and for a line changed twice."""
     project = create(template, "v0.0.1", tmp_path, PAIRS[0])
     change(project / "server" / "dropped.py", "Went", "Stays")
     change(project / "README.md", "## Alter it", "## Mend it")
@@ -82,7 +82,7 @@ def test_rejects_and_conflicts(template, tmp_path):
 
 
 def test_link_and_update(template, tmp_path):
-    """A project that Cookiecutter made, with other answers than the default's."""
+    """A project of Cookiecutter with other answers than the defaults can be linked and updated."""
     choice = [f"{name}={answer}" for name, answer in answers(PAIRS[-1]).items()]
     run([*COOKIECUTTER, "--no-input", *choice], cwd=tmp_path)
     project = commit(work_on(tmp_path / "my-flask-service"))
@@ -91,7 +91,7 @@ def test_link_and_update(template, tmp_path):
 
 
 def test_replay(template, tmp_path):
-    """The template's files are again what they were; the owner's own and all secrets stay."""
+    """The template's files are restored; the owner's files and all secrets stay."""
     run([*COOKIECUTTER, "--no-input"], cwd=tmp_path)
     project = tmp_path / "my-flask-service"
     made = contents(project)

@@ -26,7 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def serve(port: int, context: ssl.SSLContext | None = None) -> None:
-    """Serve at a port, with TLS where there is a context."""
+    """Serve at a port, with TLS if there is a context."""
     server = ThreadingHTTPServer(("", port), Handler)
     if context:
         server.socket = context.wrap_socket(server.socket, server_side=True)

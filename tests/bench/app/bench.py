@@ -15,7 +15,7 @@ ROWS = [
 
 @blueprint.get("/json")
 def small() -> dict[str, str]:
-    """Answer with a small JSON document: the cost of a request itself."""
+    """Return a small JSON document, to measure the cost of the request itself."""
     return {"hello": "world"}
 
 
@@ -27,7 +27,7 @@ def page() -> str:
 
 @blueprint.get("/compute")
 def compute() -> dict[str, str]:
-    """Compute for 5 ms of CPU time, in Python: other threads of the process cannot meanwhile."""
+    """Compute for 5 ms of CPU time in Python, which blocks other threads of the process (GIL)."""
     end = time.thread_time() + 0.005
     while time.thread_time() < end:
         sum(number * number for number in range(200))
@@ -49,7 +49,7 @@ def upload() -> dict[str, int]:
 
 @blueprint.get("/stream")
 def stream() -> Response:
-    """Stream 4 MiB, in parts as they would come from a file or a query."""
+    """Stream 4 MiB in parts, as from a file or a query."""
 
     def parts() -> Iterator[bytes]:
         for _ in range(64):

@@ -1,7 +1,7 @@
 """Call applications in this process, without a server: an upper bound for servers.
 
-Prints one JSON object: calls a second of CPU time for the bare WSGI callable, a Flask application
-of one view, and the measured application.
+Prints one JSON object: calls per second of CPU time for the bare WSGI callable, a Flask application
+with one view, and the measured application.
 """
 
 import importlib
@@ -17,29 +17,29 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
-# Of CPU time, in each process; and how often each is called before it is the next one's turn.
+# The CPU time in each process, and the calls of one application before it is the next one's turn.
 SECONDS = 0.6
 CALLS = 50
-# As under load, when whoever asks is at work, too: a core whose neighbour is idle is faster, by as
-# much as the machine's host lets it.
+# Two, as under load, when the load generator is busy, too: a core is faster while its neighbour is
+# idle. How much faster depends on the machine's host.
 PROCESSES = 2
 
 
 def callable_alone(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Answer as a WSGI application does that is nothing else."""
+    """Respond as a bare WSGI application, without a framework."""
     start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", "18")])
     return [b'{"hello":"world"}\n']
 
 
 def flask_alone() -> Flask:
-    """Return the application that Flask's documentation begins with, answering in JSON."""
+    """Return the first application of Flask's documentation, with a JSON response."""
     app = Flask("alone")
     app.add_url_rule("/bench/json", view_func=lambda: {"hello": "world"})
     return app
 
 
 def request() -> WSGIEnvironment:
-    """Return a request as a server passes it on behind the sidecar."""
+    """Return the environ of a request, as a server behind the sidecar passes it on."""
     return {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -82,9 +82,9 @@ MEASURED: dict[str, WSGIApplication] = {"callable": callable_alone, "flask": fla
 
 
 def measure(seconds: float) -> dict[str, float]:
-    """Return how many calls of each a second of CPU time is enough for.
+    """Return the calls of each application per second of CPU time.
 
-    They take short turns, so that all have the same of a CPU whose speed changes.
+    The applications take short turns, so that changes of the CPU's speed affect all alike.
     """
     spent = dict.fromkeys(MEASURED, 0.0)
     turns = 0
@@ -96,12 +96,12 @@ def measure(seconds: float) -> dict[str, float]:
 
 
 def main() -> None:
-    """Measure all three. What the application logs meanwhile is written, and goes nowhere."""
+    """Measure all three. The application writes its logs to /dev/null."""
     report = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     (package,) = sys.argv[1:]
     MEASURED["application"] = importlib.import_module(f"{package}.wsgi").app
-    # Forked, so that each process has what is measured.
+    # Forked, so that each process has the applications.
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as processes:
         looks = list(processes.map(measure, [SECONDS] * PROCESSES))
     found = {name: statistics.mean(look[name] for look in looks) for name in MEASURED}

@@ -1,5 +1,5 @@
--- For wrk, with a number and paths: how many bytes to upload (0: none), and what else to ask for, in turn
--- with the path of the address. The result is one JSON object.
+-- A script for wrk. Arguments: the number of bytes to upload (0: none), and further paths, which are
+-- requested in turn with the path of the URL. It prints one JSON object.
 
 function init(args)
    local bytes = tonumber(args[1])

@@ -24,11 +24,11 @@ class Recorder:
         self.app = app
 
     def __call__(self, environ: dict, start_response: Callable) -> Iterable[bytes]:
-        # The container's own health check does not come through the proxy.
+        # The container's health check does not pass through the proxy.
         if environ.get("PATH_INFO") == "/health/live" and "HTTP_X_FORWARDED_FOR" not in environ:
             return self.app(environ, start_response)
-        # ProxyFix changes the environ, so it is copied first: without the process's own
-        # environment, which PEP 3333 lets a server add.
+        # ProxyFix changes the environ, so it is copied first: without the process's environment
+        # variables, which a server may add (PEP 3333).
         record = {
             name: value
             for name, value in environ.items()
@@ -38,16 +38,16 @@ class Recorder:
         environ["recorder.record"] = record
 
         def start(status: str, headers: list, *more: object) -> Callable:
-            # Before the client can get anything, so that whoever got a response finds the record.
+            # Before the response is sent, so that a client with a response finds the record.
             self.write(record)
-            # This field tells the application's responses from those of proxies and servers.
+            # Distinguishes the application's responses from those of proxies and servers.
             return start_response(status, [*headers, ("X-Recorded", "1")], *more)
 
         return self.app(environ, start)
 
     @staticmethod
     def write(record: dict) -> None:
-        """Append a record to the file, whole: other processes write to it too."""
+        """Append a record in one write, because other processes write to the file too."""
         file = os.open(SEEN, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         os.write(file, json.dumps(record).encode() + b"\n")
         os.close(file)
@@ -66,7 +66,7 @@ class Recorder:
 
 @blueprint.before_app_request
 def record_what_flask_makes_of_it() -> None:
-    """Record who and where the application believes that it is, after ProxyFix."""
+    """Record the client address, root URL and path in the request after ProxyFix."""
     request.environ.get("recorder.record", {}).update(
         {
             "flask.remote_addr": request.remote_addr or "",
@@ -80,7 +80,7 @@ def record_what_flask_makes_of_it() -> None:
 @blueprint.route("/echo/<path:rest>", methods=METHODS)
 @blueprint.route("/canary")
 def echo(rest: str = "") -> dict[str, object]:
-    """Respond with what Flask makes of the request: fields, forms, files and cookies."""
+    """Respond with the request as parsed by Flask: arguments, forms, files and cookies."""
     return {
         "path": request.path,
         "arguments": request.args.to_dict(flat=False),
@@ -93,13 +93,13 @@ def echo(rest: str = "") -> dict[str, object]:
 
 @blueprint.route("/respond", methods=METHODS)
 def respond() -> Response:
-    """Respond as the query says.
+    """Respond as the query specifies.
 
-    ``status``; ``size`` of the body, in ``parts`` that are streamed where there are some;
-    ``length``, a Content-Length that need not be right; ``field``, "Name: value", any number of
-    them; ``pad``, a field of that size; ``end=early`` raises after half of the parts.
+    ``status``; ``size`` of the body, streamed in ``parts`` if given; ``length``, a Content-Length
+    that may be wrong; ``field``, a header "Name: value", may be repeated; ``fields``, a number of
+    headers; ``pad``, a header of that size; ``end=early`` raises after half of the parts.
     """
-    # The last one of a name wins: the generator appends.
+    # The last value of a name is used: the generator appends.
     wanted = dict(request.args.items(multi=True))
     size, parts = int(wanted.get("size", 5)), int(wanted.get("parts", 0))
 

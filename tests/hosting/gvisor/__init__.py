@@ -1,8 +1,8 @@
 """Containers under gVisor, as on App Engine and Cloud Run's first generation.
 
-Its runtime, runsc, runs in a privileged container of any Docker engine, from an image that holds it
-and the guest's files. gVisor's own network stack cannot be had there: the guest has the network of
-that container. https://gvisor.dev/docs/
+Its runtime, runsc, runs in a privileged container on any Docker engine. The container's image has
+runsc and the guest's files. gVisor's own network stack is not available there: the guest uses the
+container's network. https://gvisor.dev/docs/
 """
 
 import json
@@ -32,9 +32,9 @@ def guest(
     working_dir: str = "",
     **arguments,
 ) -> Iterator[Container]:
-    """Run an image under gVisor, with nothing to write to but memory; remove what that took.
+    """Run an image under gVisor, with only tmpfs writable; clean up afterwards.
 
-    What happens to the container that it yields happens to the guest: its log, SIGTERM, its end.
+    The yielded container has the guest's log, passes SIGTERM on to it, and exits with its status.
     """
     tag = f"{image}:under-gvisor"
     (base,) = base_images(PYTHON_VERSIONS[:1], [])

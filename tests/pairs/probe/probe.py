@@ -15,7 +15,7 @@ from flask import Blueprint, Response, redirect, request, send_file, url_for
 
 blueprint = Blueprint("probe", __name__, url_prefix="/probe")
 
-# An application that takes its time to load.
+# Simulates an application that loads slowly.
 if seconds := os.environ.get("PROBE_LOADS_FOR"):
     print("probe: loading", flush=True)
     time.sleep(float(seconds))
@@ -23,7 +23,7 @@ if seconds := os.environ.get("PROBE_LOADS_FOR"):
 
 @blueprint.route("/request", methods=["GET", "POST"])
 def show() -> dict[str, object]:
-    """Say what the application knows of the request and its client."""
+    """Return the request and its client as the application sees them."""
     return {
         "method": request.method,
         "address": request.remote_addr,
@@ -42,36 +42,36 @@ def environ() -> dict[str, object]:
 
 @blueprint.post("/upload")
 def upload() -> dict[str, object]:
-    """Say how long the body was, and its SHA-256."""
+    """Return the body's length and SHA-256."""
     body = request.get_data()
     return {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
 @blueprint.get("/empty")
 def empty() -> tuple[str, int]:
-    """Answer without a body."""
+    """Respond without a body."""
     return "", 204
 
 
 @blueprint.route("/fail", methods=["GET", "POST"])
 def fail() -> str:
-    """Raise."""
+    """Raise RuntimeError."""
     raise RuntimeError("the probe fails on request")
 
 
-# Each process that loads the application leaves its mark.
+# Each process that loads the application creates a file.
 Path(f"/tmp/loaded-by-{os.getpid()}").touch()
 
 
 @blueprint.get("/processes")
 def processes() -> list[int]:
-    """Say which processes loaded the application."""
+    """Return the ids of the processes that loaded the application."""
     return [int(mark.name.rpartition("-")[2]) for mark in Path("/tmp").glob("loaded-by-*")]
 
 
 @blueprint.get("/meet/<name>")
 def meet(name: str) -> tuple[str, int]:
-    """Wait until another request of that name is here too."""
+    """Wait until a second request with this name is in progress."""
     Path(f"/tmp/{name}-{uuid4().hex}").touch()
     deadline = time.monotonic() + 1.5
     while len(list(Path("/tmp").glob(f"{name}-*"))) < 2:
@@ -83,7 +83,7 @@ def meet(name: str) -> tuple[str, int]:
 
 @blueprint.get("/slow/<name>")
 def slow(name: str) -> Response:
-    """Say in the log that work began, then take three seconds over it."""
+    """Log the start, then respond after three seconds."""
     print(f"probe: began {name}", flush=True)
     time.sleep(3)
     return Response(f"finished {name}\n")
@@ -91,7 +91,7 @@ def slow(name: str) -> Response:
 
 @blueprint.get("/work/<float:seconds>/<name>")
 def work(seconds: float, name: str) -> Response:
-    """Say in the log that work began, take some time over it, and response at some length."""
+    """Log the start, then send a long response after the given seconds."""
     print(f"probe: began {name}", flush=True)
     time.sleep(seconds)
     return Response(f"{name}\n" * 1000)
@@ -99,7 +99,7 @@ def work(seconds: float, name: str) -> Response:
 
 @blueprint.get("/drip/<float:seconds>/<name>")
 def drip(seconds: float, name: str) -> Response:
-    """Answer the same in ten parts, over some time."""
+    """Log the start, then send the same text in ten parts over the given seconds."""
     print(f"probe: began {name}", flush=True)
 
     def parts():
@@ -112,7 +112,7 @@ def drip(seconds: float, name: str) -> Response:
 
 @blueprint.get("/host")
 def host() -> str:
-    """Say which container responds."""
+    """Return the host name of the container that responds."""
     return socket.gethostname()
 
 
@@ -122,7 +122,7 @@ uncompiled_at_start: list[str] | None = None
 
 @blueprint.before_app_request
 def look_for_bytecode() -> None:
-    """Find the modules, Python's own and packages', that have no bytecode beside them."""
+    """Find the modules of Python and of packages that have no bytecode file."""
     global uncompiled_at_start
     if uncompiled_at_start is not None:
         return
@@ -137,45 +137,45 @@ def look_for_bytecode() -> None:
 
 @blueprint.get("/uncompiled")
 def uncompiled() -> list[str] | None:
-    """Say which modules had to be compiled when this process started."""
+    """Return the modules that had to be compiled when this process started."""
     return uncompiled_at_start
 
 
 @blueprint.get("/die")
 def die() -> str:
-    """Kill this process without notice."""
+    """Kill this process with SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)
-    os._exit(137)  # the kernel spares process 1 of a container from its own signals
+    os._exit(137)  # process 1 of a container cannot kill itself
 
 
 @blueprint.get("/hog")
 def hog() -> str:
-    """Use more memory than the container may."""
+    """Use more memory than the container's limit."""
     return str(len([b"x" * 1024 * 1024 for _ in range(4096)]))
 
 
 @blueprint.after_app_request
 def say_what_was_asked(response: Response) -> Response:
-    """Show the path that the application was given; without this it was not asked."""
-    # WSGI's paths are bytes in disguise.
+    """Add the received path and query, which show that the application responded."""
+    # WSGI paths are bytes decoded as Latin-1 (PEP 3333).
     response.headers["X-Probe-Path"] = quote(request.environ["PATH_INFO"], encoding="latin-1")
     response.headers["X-Probe-Query"] = request.query_string.decode("latin-1")
     return response
 
 
 def mark(name: str) -> Path:
-    """Return a file that stands for something that happened, for all processes to see."""
+    """Return the file that records an event for all processes."""
     return Path(f"/tmp/mark-{name}")
 
 
 def happened(name: str) -> str:
-    """Return an x for each time that something happened."""
+    """Return one x for each time that the event happened."""
     return mark(name).read_text() if mark(name).exists() else ""
 
 
 @blueprint.route("/marks/<name>", methods=["GET", "PUT"])
 def marks(name: str) -> str:
-    """Say how often something happened; PUT makes it happen."""
+    """Return one x for each time that the event happened; PUT records it again."""
     if request.method == "PUT":
         with mark(name).open("a") as file:
             file.write("x")
@@ -184,7 +184,7 @@ def marks(name: str) -> str:
 
 @blueprint.post("/commit/<name>")
 def commit(name: str) -> str:
-    """Mark that a whole body was read."""
+    """Record that a complete body was read."""
     length = len(request.get_data())
     with mark(name).open("a") as file:
         file.write("x")
@@ -193,25 +193,25 @@ def commit(name: str) -> str:
 
 @blueprint.route("/unread", methods=["POST", "PUT"])
 def unread() -> str:
-    """Answer without a look at the body."""
+    """Respond without reading the body."""
     return "unread"
 
 
 @blueprint.post("/form")
 def form() -> str:
-    """Say how many parts a form had."""
+    """Return the number of fields in a form."""
     return str(len(request.form))
 
 
 @blueprint.route("/bytes/<int:size>", methods=["GET", "HEAD", "POST"])
 def some_bytes(size: int) -> Response:
-    """Answer with so many bytes."""
+    """Respond with this number of bytes."""
     return Response(b"0123456789" * (size // 10) + b"0123456789"[: size % 10])
 
 
 @blueprint.get("/tagged")
 def tagged() -> Response:
-    """Answer with an ETag and a date, and with 304 to those who know them."""
+    """Respond with an ETag and a date, or with 304 if a condition matches them."""
     response = Response("tagged\n")
     response.set_etag("probe")
     response.last_modified = 1_700_000_000
@@ -220,19 +220,19 @@ def tagged() -> Response:
 
 @blueprint.get("/file")
 def file() -> Response:
-    """Answer with a file, or with the part of it that was asked for."""
+    """Respond with a file, or with the requested range of it."""
     return send_file(__file__, mimetype="text/plain")
 
 
 @blueprint.get("/redirect/<kind>")
 def redirected(kind: str) -> Response:
-    """Send the client elsewhere, by path or by address."""
+    """Redirect to a path, or to a full URL."""
     return redirect(url_for("probe.show", _external=kind == "address"))
 
 
 @blueprint.get("/folder/")
 def folder() -> str:
-    """Be found with its slash; Flask redirects who leaves it out."""
+    """Return a text; Flask redirects requests without the trailing slash."""
     return "folder"
 
 
@@ -247,13 +247,13 @@ def cookies() -> Response:
 
 @blueprint.get("/long-header/<int:size>")
 def long_header(size: int) -> Response:
-    """Answer with a header of this size."""
+    """Respond with a header of this size."""
     return Response("long header", headers={"X-Long": "x" * size})
 
 
 @blueprint.get("/many-headers/<int:count>/<int:size>")
 def many_headers(count: int, size: int) -> Response:
-    """Answer with so many headers of this size; the first few are cookies."""
+    """Respond with this number of headers of this size; the first eight are cookies."""
     response = Response("many headers")
     for number in range(count):
         name = "Set-Cookie" if number < 8 else f"X-Long-{number}"
@@ -263,12 +263,12 @@ def many_headers(count: int, size: int) -> Response:
 
 @blueprint.get("/headers/<int:status>")
 def headers(status: int) -> Response:
-    """Answer with the headers that the query names; the body is no UTF-8."""
+    """Respond with the headers in the query, and a body that is not valid UTF-8."""
     return Response(b"\xe4", status, headers=list(request.args.items(multi=True)))
 
 
 class MishandledError(Exception):
-    """Has a handler that fails too."""
+    """An exception whose handler fails too."""
 
 
 @blueprint.errorhandler(MishandledError)
@@ -278,13 +278,13 @@ def mishandle(_: MishandledError) -> str:
 
 @blueprint.get("/fail-twice")
 def fail_twice() -> str:
-    """Raise, and raise again when that is handled."""
+    """Raise an exception whose handler raises another one."""
     raise MishandledError
 
 
 @blueprint.get("/stream/<name>")
 def stream(name: str) -> Response:
-    """Send five events, each but the first once it is allowed by a mark; of a length, if asked."""
+    """Send five events, each after the first when a mark permits it; with a length if requested."""
 
     def events() -> Iterator[str]:
         for number in range(5):
@@ -301,7 +301,7 @@ def stream(name: str) -> Response:
 
 @blueprint.get("/endless/<name>")
 def endless(name: str) -> Response:
-    """Send events for a minute; mark when somebody put an end to it."""
+    """Send events for a minute; record the end of the generator."""
 
     def events() -> Iterator[str]:
         try:
@@ -320,7 +320,7 @@ def broken(kind: str) -> Response:
 
     def parts() -> Iterator[bytes]:
         yield b"begun\n"
-        # Longer than the buffers on the way, so that the client has seen it begin.
+        # Larger than all buffers, so that the client has received the start.
         yield bytes(300_000) if kind == "late" else b"more\n"
         if kind != "short":
             raise RuntimeError("the probe fails in the middle")
@@ -331,7 +331,7 @@ def broken(kind: str) -> Response:
 
 @blueprint.route("/download/<int:pieces>", methods=["GET", "HEAD"])
 def download(pieces: int) -> Response:
-    """Stream pieces of 64 KiB, each made of its own number."""
+    """Stream pieces of 64 KiB, each filled with its number."""
     return Response(
         (bytes([number % 251]) * 65536 for number in range(pieces)),
         mimetype="application/octet-stream",

@@ -11,16 +11,16 @@ from flask import Blueprint, request
 from werkzeug.exceptions import ClientDisconnected
 from werkzeug.wsgi import get_input_stream
 
-# One for all processes of the container.
+# Shared by all processes of the container.
 SEEN = Path("/tmp/seen.jsonl")
-# Asking what was seen, and the container's own health check.
+# Requests for this record, and the container's health check.
 IGNORED = ("/probe/seen", "/health/live")
 
 blueprint = Blueprint("recorder", __name__, url_prefix="/probe")
 
 
 class Recorder:
-    """WSGI middleware that writes down each request, with the hash of an echo's body."""
+    """WSGI middleware that records each request; for the echo view, also the body's hash."""
 
     def __init__(self, app: Callable) -> None:
         self.app = app
@@ -47,7 +47,7 @@ class Recorder:
 
     @staticmethod
     def hash_of_body(environ: dict) -> str | None:
-        """Read the body and put it back; None where it is cut off."""
+        """Return the body's hash and restore the body; return None if it is incomplete."""
         try:
             body = get_input_stream(environ).read()
         except (ClientDisconnected, OSError):
@@ -59,7 +59,7 @@ class Recorder:
 
 @blueprint.get("/seen")
 def seen() -> dict[str, object]:
-    """Return what was recorded after a place, by default now, and where the record ends."""
+    """Return the requests recorded after an offset (default: the end), and the end's offset."""
     with SEEN.open("ab+") as file:
         if "after" in request.args:
             file.seek(int(request.args["after"]))
@@ -73,5 +73,5 @@ def seen() -> dict[str, object]:
 
 @blueprint.route("/echo/<path:name>", methods=["GET", "POST", "PUT", "PATCH", "DELETE"])
 def echo(name: str) -> dict[str, object]:
-    """Answer with the name that was asked for."""
+    """Respond with the requested name and the body's hash."""
     return {"name": name, "sha256": hashlib.sha256(request.get_data()).hexdigest()}

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from flask import Flask, current_app, request
+from flask import Flask, current_app, redirect, request
 from werkzeug.exceptions import BadRequest, RequestEntityTooLarge
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.wrappers import Response
 
 FORWARDED = "HTTP_X_FORWARDED_"
 # Other headers that libraries take for a proxy's, and Proxy, which becomes the variable HTTP_PROXY
@@ -68,11 +69,12 @@ class Boundary:
         return self.app(environ, start_response)
 
 
-def refuse() -> None:
-    """Reject a request that no view should handle.
+def check_request() -> Response | None:
+    """Reject or redirect a request that no view should handle.
 
     The response is 400 if a header contains a control character, which some servers accept (RFC
-    9110, 5.5), and 413 if the body is too long. Flask checks the length only if the view reads it.
+    9110, 5.5), and 413 if the body is too long: Flask checks the length only if the view reads it.
+    With HTTPS_REDIRECT, plain HTTP is redirected to HTTPS, except for health checks.
     """
     environ = request.environ
     text = "".join([environ[name] for name in environ if name.startswith("HTTP_")])
@@ -84,6 +86,10 @@ def refuse() -> None:
         limit = current_app.config["MAX_CONTENT_LENGTH"]
         if (request.content_length or 0) > limit:
             raise RequestEntityTooLarge
+    insecure = current_app.config["HTTPS_REDIRECT"] and not request.is_secure
+    if insecure and request.blueprint != "health":
+        return redirect(request.url.replace("http:", "https:", 1), 308)
+    return None
 
 
 def init_app(app: Flask) -> None:
@@ -99,5 +105,5 @@ def init_app(app: Flask) -> None:
         x_prefix=settings["PROXY_FIX_X_PREFIX"],
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
-    # One function for both checks, because Flask needs a microsecond to call each hook.
-    app.before_request(refuse)
+    # One function for all checks, because Flask needs a microsecond to call each hook.
+    app.before_request(check_request)

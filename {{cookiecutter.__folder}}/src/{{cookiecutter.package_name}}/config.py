@@ -28,6 +28,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         "PROXY_FIX_X_HOST": _number(environ, "PROXY_FIX_X_HOST", default=0),
         "PROXY_FIX_X_PREFIX": _number(environ, "PROXY_FIX_X_PREFIX", default=0),
         "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID", default="off"),
+        "HTTPS_REDIRECT": _switch(environ, "HTTPS_REDIRECT", default="off"),
         "HSTS_MAX_AGE": _number(environ, "HSTS_MAX_AGE", default=31536000),
         "LOG_LEVEL": _log_level(environ),
         "ACCESS_LOG": _switch(environ, "ACCESS_LOG", default="on"),

@@ -44,7 +44,8 @@ class LineHandler(logging.StreamHandler[TextIO]):
             """Wait for the lock. Raises OSError on systems that cannot lock pipes."""
             while True:
                 try:
-                    return fcntl.lockf(file, fcntl.LOCK_EX)
+                    fcntl.lockf(file, fcntl.LOCK_EX)
+                    return
                 except OSError as error:
                     # Linux reports a deadlock if a thread of the process that has the lock waits
                     # for another file that this process has locked. It is none.

@@ -125,3 +125,13 @@ def test_a_control_character_is_refused_and_logged(make_app, capsys, name, chara
 
 def test_tabs_and_other_letters_are_accepted(client):
     assert client.get("/health/live", headers={"X-Own": "a\tb \u00e4\u00a0"}).status_code == 200
+
+
+def test_plain_http_is_redirected_if_the_setting_is_on(make_app):
+    client = make_app(HTTPS_REDIRECT="on", PROXY_FIX_X_PROTO="1").test_client()
+    response = client.post("/form?a=%20", headers={"X-Forwarded-Proto": "http"})
+    assert response.status_code == 308
+    assert response.headers["Location"] == "https://localhost/form?a=%20"
+    assert client.get("/", headers={"X-Forwarded-Proto": "https"}).status_code == 200
+    assert client.get("/health/live").status_code == 200
+    assert make_app().test_client().get("/").status_code == 200

@@ -1,7 +1,7 @@
 """The test application: views that use what a Flask application may use, one module a group.
 
-Each view does one thing in full and returns what came of it as JSON, so that a test compares it
-with what Python does in a process of its own.
+Each view uses one feature completely and returns the result as JSON. A test compares it with the
+result of plain Python.
 """
 
 from importlib import import_module
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flask import Flask
 
-# At import, as an application's own modules are, and with them the libraries that they use.
+# Import the modules and their libraries at import time, as applications do.
 MODULES = {
     file.stem: import_module(f"{__name__}.{file.stem}")
     for file in sorted(Path(__file__).parent.glob("[a-z]*.py"))
@@ -17,6 +17,6 @@ MODULES = {
 
 
 def init_app(app: Flask) -> None:
-    """Register the blueprint of each module beside this one, below /<module>/."""
+    """Register the blueprint of each module of this package, below /<module>/."""
     for name, module in MODULES.items():
         app.register_blueprint(module.blueprint, url_prefix=f"/{name}")

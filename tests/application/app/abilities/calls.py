@@ -32,7 +32,7 @@ def with_httpx(url: str) -> tuple[int, bytes]:
 
 
 def with_urllib3(url: str) -> tuple[int, bytes]:
-    # Made in the view: its locks and its context are of the request's own thread or greenlet.
+    # Created in the view, so that its locks and context belong to the request's thread or greenlet.
     with urllib3.PoolManager(ca_certs=os.environ["SSL_CERT_FILE"]) as pool:
         response = pool.request("GET", url, timeout=10)
         return response.status, response.data
@@ -74,7 +74,7 @@ def fetch(library: str) -> dict[str, object]:
 
 @blueprint.get("/imported-here")
 def imported_here() -> dict[str, object]:
-    """Import a client in the view, as functions that need it rarely do."""
+    """Import clients in the view, as functions do that are rarely used."""
     import email.mime.text
     import ftplib
     import smtplib
@@ -94,7 +94,7 @@ def resolve(name: str) -> dict[str, object]:
 
 @blueprint.get("/socket")
 def connect() -> dict[str, object]:
-    """Send a request over a socket of its own; return the status line."""
+    """Send a request over a new socket; return the status line."""
     with socket.create_connection(("upstream", 8000), timeout=10) as connection:
         connection.sendall(b"GET /bytes/10 HTTP/1.0\r\n\r\n")
         data = b"".join(iter(lambda: connection.recv(4096), b""))

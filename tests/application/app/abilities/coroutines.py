@@ -17,7 +17,7 @@ torn_down: dict[str, bool] = {}
 
 
 class AnError(Exception):
-    """What the error handler below is for."""
+    """An exception for the error handler below."""
 
 
 @blueprint.before_request
@@ -47,27 +47,27 @@ async def handle(error: AnError) -> tuple[dict[str, object], int]:
 
 @blueprint.get("/sleep")
 async def sleep() -> dict[str, object]:
-    """Wait, as most coroutines do most of the time."""
+    """Wait without blocking."""
     await asyncio.sleep(0.3)
     return {"name": g.name}
 
 
 @blueprint.get("/error")
 async def error() -> None:
-    """Raise what a coroutine handles."""
+    """Raise an exception that a coroutine handles."""
     await asyncio.sleep(0.05)
     raise AnError(g.name)
 
 
 @blueprint.get("/torn-down")
 def were_torn_down() -> dict[str, object]:
-    """Return the names of the requests whose teardown ran, and whether they went well."""
+    """Return the names of the requests whose teardown ran, and whether they succeeded."""
     return torn_down
 
 
 @blueprint.get("/gather")
 async def gather() -> dict[str, object]:
-    """Run coroutines side by side; each has this request and its own variables."""
+    """Run concurrent coroutines; each has this request and its own context variables."""
 
     async def square(number: int) -> tuple[int, str, str]:
         variable.set(f"{g.name}-{number}")
@@ -81,7 +81,7 @@ async def gather() -> dict[str, object]:
 
 @blueprint.get("/httpx")
 async def call() -> dict[str, object]:
-    """Make outgoing calls side by side, over HTTP and HTTPS."""
+    """Make concurrent outgoing calls over HTTP and HTTPS."""
     async with httpx.AsyncClient(timeout=10, verify=ssl.create_default_context()) as client:
         responses = await asyncio.gather(
             client.get("http://upstream:8000/wait/0.2"),

@@ -31,8 +31,8 @@ def at_exit() -> None:
 
 
 atexit.register(at_exit)
-# As libraries do that want to clean up. A server need not keep these handlers.
-# Not in a process that a view starts, nor in multiprocessing's own: SIGTERM would not end it.
+# Set signal handlers, as libraries do to clean up. A server may replace them. Processes of views
+# and of multiprocessing must not have them: SIGTERM would not stop these processes.
 if multiprocessing.current_process().name == "MainProcess" and sys.argv[0] != "-c":
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2):
         signal.signal(number, lambda *_: None)
@@ -40,7 +40,7 @@ if multiprocessing.current_process().name == "MainProcess" and sys.argv[0] != "-
 
 @blueprint.get("/folders")
 def folders() -> dict[str, object]:
-    """Return the working, home and temporary folders, and write to the two that may be written."""
+    """Return the working, home and temporary folders; write to the last two."""
     for folder in (Path.home(), tempfile.gettempdir()):
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"text")
@@ -54,7 +54,7 @@ def folders() -> dict[str, object]:
 
 @blueprint.get("/time")
 def local_time() -> dict[str, str]:
-    """Return one moment as local time, by two modules, and in another zone."""
+    """Return one moment in local time, from two modules, and in another time zone."""
     moment = datetime.fromtimestamp(0, UTC)
     return {
         "time": time.strftime("%H:%M %z", time.localtime(0)),
@@ -65,7 +65,7 @@ def local_time() -> dict[str, str]:
 
 @blueprint.get("/encodings")
 def encodings() -> dict[str, object]:
-    """Return the encodings, and what becomes of names, files and arguments beyond ASCII."""
+    """Return the encodings, and non-ASCII text after use as file name, content and argument."""
     text = "Grüße-世界-🐍"
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, text).write_text(text)  # in the locale's encoding
@@ -108,14 +108,14 @@ def variables() -> dict[str, str]:
 
 @blueprint.get("/limits")
 def limits() -> dict[str, list[int]]:
-    """Return this process's limits of resources."""
+    """Return this process's resource limits."""
     names = [name for name in dir(resource) if name.startswith("RLIMIT_")]
     return {name: list(resource.getrlimit(getattr(resource, name))) for name in names}
 
 
 @blueprint.get("/python")
 def python() -> dict[str, object]:
-    """Return which Python runs, and which files of the project are more than one module."""
+    """Return the running Python, and the project's files that were imported more than once."""
     modules: dict[str, set[int]] = {}
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None) or ""

@@ -11,16 +11,16 @@ from werkzeug.exceptions import Gone
 
 blueprint = Blueprint("failures", __name__)
 
-# All processes of a machine share this clock.
+# All processes of a machine use the same clock.
 STARTED = time.monotonic()
 
 
 class OwnError(BaseException):
-    """Not an Exception, as some libraries' time-outs."""
+    """Not a subclass of Exception, like the timeouts of some libraries."""
 
 
 class MishandledError(Exception):
-    """Has a handler that fails too."""
+    """An exception whose handler fails too."""
 
 
 @blueprint.errorhandler(MishandledError)
@@ -60,13 +60,13 @@ def fail(kind: str, token: str) -> None:
 
 
 def recurse() -> None:
-    """Call itself until Python stops that."""
+    """Recurse until Python raises an exception."""
     recurse()
 
 
 @blueprint.get("/process")
 def process() -> dict[str, float]:
-    """Say which process responds."""
+    """Return the start time of the responding process, and the current time."""
     return {"started": STARTED, "now": time.monotonic()}
 
 
@@ -80,7 +80,7 @@ def view(kind: str, token: str) -> str:
 @blueprint.get("/generator/<kind>/<token>")
 @blueprint.get("/generator/<kind>/<int:after>/<token>")
 def generator(kind: str, token: str, after: int = 0) -> Response:
-    """Fail in a generator, after so many parts."""
+    """Fail in a generator after this number of parts."""
 
     def parts() -> Iterator[bytes]:
         for _ in range(after):
@@ -165,7 +165,7 @@ DEEP = {
 
 @blueprint.get("/deep/<kind>")
 def deep(kind: str) -> dict[str, str]:
-    """Recurse in C until Python stops that; return the exception's name."""
+    """Recurse in C until Python raises an exception; return its name."""
     try:
         DEEP[kind]()
     except Exception as error:
@@ -175,7 +175,7 @@ def deep(kind: str) -> dict[str, str]:
 
 @blueprint.post("/json")
 def parse() -> dict[str, str]:
-    """Parse JSON as Flask does; a client chooses how deep it is."""
+    """Parse a client's JSON of any depth with Flask."""
     try:
         request.get_json()
     except RecursionError:

@@ -40,14 +40,14 @@ def by_wrapper(name: str) -> Response:
 
 
 def without_first_line(name: str) -> Response:
-    """Send what is left of a file of which the view has read a part."""
+    """Send the rest of a file after reading its first line."""
     file = (SAMPLES / name).open("rb")
     file.readline()
     return send_file(file, mimetype="text/plain")
 
 
 def unpacked(name: str) -> Response:
-    """Send an object that reads other bytes than those of the file below it."""
+    """Send a file object that returns other bytes than the underlying file."""
     return send_file(gzip.open(SAMPLES / f"{name}.gz"), mimetype="text/plain")
 
 
@@ -102,7 +102,7 @@ class Counted:
         return self.pieces
 
     def close(self) -> None:
-        """Count, and close the file below."""
+        """Count the call, and close the underlying file."""
         self.pieces.close()
         with self.mark.open("ab") as file:
             file.write(b".")
@@ -110,13 +110,13 @@ class Counted:
 
 @blueprint.get("/counted/<mark>/<name>")
 def counted(mark: str, name: str) -> Response:
-    """Stream a sample by a body that counts how often it is closed."""
+    """Stream a sample with a body that counts how often it is closed."""
     return Response(Counted(Path("/tmp") / mark, name))
 
 
 @blueprint.delete("/counted/<mark>")
 def count(mark: str) -> dict[str, int]:
-    """Return how often, and forget it."""
+    """Return how often the body was closed, and reset the counter."""
     file = Path("/tmp") / mark
     found = file.stat().st_size if file.exists() else 0
     file.unlink(missing_ok=True)
@@ -148,7 +148,7 @@ def open_samples() -> list[str]:
 
 @blueprint.route("/peak", methods=["GET", "DELETE"])
 def peak() -> dict[str, int]:
-    """Return the largest memory that each process had, together; DELETE begins anew."""
+    """Return the sum of the processes' peak memory; DELETE resets the peaks."""
     found = 0
     for process in processes():
         if request.method == "DELETE":

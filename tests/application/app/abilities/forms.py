@@ -29,13 +29,13 @@ def uploaded(field: str, file: FileStorage, data: bytes) -> dict[str, object]:
 
 @blueprint.post("/files")
 def files() -> list[dict[str, object]]:
-    """Return what was uploaded."""
+    """Return the properties of the uploaded files."""
     return [uploaded(field, file, file.read()) for field, file in request.files.items(multi=True)]
 
 
 @blueprint.post("/saved")
 def saved() -> list[dict[str, object]]:
-    """Save what was uploaded, and return what is in the files."""
+    """Save the uploaded files, and return the properties of the saved files."""
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for number, (field, file) in enumerate(request.files.items(multi=True)):
@@ -53,7 +53,7 @@ def as_json() -> Response:
 
 @blueprint.post("/stream/<int:size>")
 def stream(size: int) -> dict[str, object]:
-    """Read the body in pieces of this size; 0 reads it by lines."""
+    """Read the body in pieces of this size, or by lines if it is 0."""
     digest = hashlib.sha256()
     pieces = request.stream if size == 0 else iter(lambda: request.stream.read(size), b"")
     longest = length = 0
@@ -66,7 +66,7 @@ def stream(size: int) -> dict[str, object]:
 
 @blueprint.get("/temporary")
 def temporary() -> dict[str, object]:
-    """Use each kind of temporary file; return whether they have what was written, and remain."""
+    """Use each kind of temporary file; return whether the content is right, and leftovers."""
     data = os.urandom(100_000)
     same = []
     with tempfile.NamedTemporaryFile() as named, tempfile.TemporaryFile() as unnamed:
@@ -94,7 +94,7 @@ def temporary() -> dict[str, object]:
 
 @blueprint.get("/tmp")
 def used() -> dict[str, int]:
-    """Return how much of /tmp is taken, by deleted files too, and how much it holds."""
+    """Return the used space of /tmp, including deleted open files, and its size."""
     place = os.statvfs("/tmp")
     return {
         "used": (place.f_blocks - place.f_bfree) * place.f_frsize,

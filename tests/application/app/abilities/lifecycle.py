@@ -25,7 +25,7 @@ blueprint = Blueprint("lifecycle", __name__)
 
 @blueprint.get("/context/<name>")
 def context(name: str) -> Response:
-    """Stream what request, g and session hold, some time after the view returned."""
+    """Stream values of request, g and session for some time after the view returned."""
     g.name = name
     session["name"] = name
 
@@ -39,7 +39,7 @@ def context(name: str) -> Response:
 
 @blueprint.get("/isolated/<name>")
 def isolated(name: str) -> dict[str, object]:
-    """Say what the contexts hold before and after others had time to change theirs."""
+    """Return the contexts' values before and after other requests could change theirs."""
     before = [g.get("name"), session.get("name")]
     g.name = session["name"] = name
     time.sleep(0.05)
@@ -50,12 +50,12 @@ def isolated(name: str) -> dict[str, object]:
 
 
 def notes(token: str) -> Path:
-    """Return the file that says what was run for a request, for all processes to see."""
+    """Return the file with a request's executed hooks, which all processes can read."""
     return Path(f"/tmp/notes-{token}")
 
 
 def note(what: str, token: str | None = None) -> None:
-    """Note that something was run for the current request."""
+    """Record that a hook ran for the current request."""
     if token := token or g.get("token"):
         with notes(token).open("a") as file:
             file.write(f"{what}\n")
@@ -63,7 +63,7 @@ def note(what: str, token: str | None = None) -> None:
 
 @blueprint.route("/notes/<token>", methods=["GET", "DELETE"])
 def show_notes(token: str) -> list[str]:
-    """Say what was run for a request; DELETE forgets it."""
+    """Return the hooks that ran for a request; DELETE removes the record."""
     found = notes(token).read_text().split() if notes(token).exists() else []
     if request.method == "DELETE":
         notes(token).unlink()
@@ -90,7 +90,7 @@ def fail_after_the_view(response: Response) -> Response:
 
 @blueprint.route("/hooks/<body>/<fails>/<token>", methods=["GET", "HEAD"])
 def hooks(body: str, fails: str, token: str) -> Response:
-    """Respond with a body of this kind and fail in this place; note each hook that is run."""
+    """Respond with a body of this kind and fail in this place; record each hook that runs."""
     g.token, g.fails = token, fails
     note("view")
 
@@ -134,7 +134,7 @@ def hooks(body: str, fails: str, token: str) -> Response:
 
 @blueprint.get("/cookies/<int:count>/<int:size>")
 def cookies(count: int, size: int) -> Response:
-    """Return the cookies that came, and set so many of this size."""
+    """Return the received cookies, and set ``count`` cookies of this size."""
     response = make_response(dict(request.cookies))
     for number in range(count):
         response.set_cookie(f"cookie-{number}", f"{number}-".ljust(size, "x"))
@@ -143,7 +143,7 @@ def cookies(count: int, size: int) -> Response:
 
 @blueprint.get("/session/<int:size>")
 def sessions(size: int) -> dict[str, object]:
-    """Return how long the session's value was, and set one of this size."""
+    """Return the length of the session's value, and set a value of this size."""
     length = len(session.get("value", ""))
     session["value"] = "".join(chr(65 + number * number % 53) for number in range(size))
     return {"length": length}
@@ -170,7 +170,7 @@ class Sized:
 
 
 class Closed(Sized):
-    """The same with close(), and a note of it."""
+    """An iterable with a length and with close(), which is recorded."""
 
     def __init__(self, token: str, *parts: bytes) -> None:
         super().__init__(*parts)

@@ -12,7 +12,7 @@ kept: list[bytes] = []
 
 @blueprint.get("/local/<int:megabytes>")
 def local(megabytes: int) -> dict[str, int]:
-    """Use so much memory, and some more in small objects; keep none."""
+    """Use this amount of memory, and some more for small objects; release it."""
     large = b"x" * (megabytes << 20)
     small = [{"number": number} for number in range(10_000)]
     return {"length": len(large), "count": len(small)}
@@ -20,7 +20,7 @@ def local(megabytes: int) -> dict[str, int]:
 
 @blueprint.get("/kept/<int:megabytes>")
 def keep(megabytes: int) -> dict[str, int]:
-    """Keep so much memory, as an application with a leak does."""
+    """Leak this amount of memory."""
     kept.append(b"x" * (megabytes << 20))
     time.sleep(0.02)
     return {"pid": os.getpid()}

@@ -25,8 +25,8 @@ TEXTS = [
     "",
 ]
 PARTS = ["é" * 10] * 20
-# Four processes, forked after the logs are configured, as some servers' workers are. A thread of
-# each waits for a file that another has locked, which the kernel takes for a deadlock.
+# Four processes, forked after the logs are configured, like the workers of some servers. In each, a
+# thread waits for a file lock of another process, which the kernel reports as a deadlock.
 BURST = """
 import fcntl, logging, os, sys, tempfile, threading, time
 from probed import logs
@@ -56,14 +56,14 @@ os._exit(any(os.waitpid(process, 0)[1] for process in forked))  # without printi
 
 @blueprint.get("/record/<int:size>")
 def record(size: int) -> dict[str, object]:
-    """Log a record of so many bytes; return the id of the request."""
+    """Log a record of ``size`` bytes; return the id of the request."""
     current_app.logger.info("x" * size)
     return {"request_id": g.request_id}
 
 
 @blueprint.get("/texts")
 def texts() -> dict[str, object]:
-    """Log each of TEXTS, and return them."""
+    """Log each of the TEXTS, and return them."""
     for text in TEXTS:
         library.info("%s", text)
     return {"request_id": g.request_id, "texts": TEXTS}
@@ -71,7 +71,7 @@ def texts() -> dict[str, object]:
 
 @blueprint.get("/extra")
 def extra() -> dict[str, object]:
-    """Log with fields of the view's own."""
+    """Log with extra fields."""
     library.info(
         "extra",
         extra={
@@ -102,7 +102,7 @@ def exception() -> dict[str, object]:
 
 @blueprint.get("/burst")
 def burst() -> dict[str, object]:
-    """Log ``?lines=`` of ``?size=`` bytes from each of five processes, two threads in this one."""
+    """Log ``?lines=`` of ``?size=`` bytes from four other processes and two threads of this one."""
     token, lines, size = request.args["token"], request.args["lines"], int(request.args["size"])
     program = [str(shutil.which("python")), "-c", BURST, token, lines, str(size)]
     logger = current_app.logger
@@ -123,7 +123,7 @@ def burst() -> dict[str, object]:
 
 @blueprint.get("/print")
 def printed() -> dict[str, object]:
-    """Print ``?lines=`` lines of some parts each to both streams."""
+    """Print ``?lines=`` lines of several parts to both streams."""
     token = request.args["token"]
     for number in range(int(request.args["lines"])):
         for stream in (sys.stdout, sys.stderr):
@@ -133,7 +133,7 @@ def printed() -> dict[str, object]:
 
 @blueprint.get("/streams")
 def streams() -> dict[str, object]:
-    """Write to both streams in all the ways that there are."""
+    """Write to both streams in all possible ways."""
     token = request.args["token"]
     for stream in (sys.stdout, sys.stderr):
         stream.write(f"{token} write: é 🐍\n")
@@ -153,7 +153,7 @@ def streams() -> dict[str, object]:
 
 @blueprint.get("/faulthandler")
 def dump() -> dict[str, object]:
-    """Write all threads' tracebacks, as faulthandler does in a crash: in pieces, without a lock."""
+    """Write all threads' tracebacks, as in a crash: in several writes and without a lock."""
     faulthandler.dump_traceback(file=sys.stderr)
     return {}
 

@@ -17,19 +17,19 @@ from flask import Blueprint, request
 
 blueprint = Blueprint("processes", __name__)
 
-# Made by a request and kept, as an application may keep one for all requests; by start method.
+# Executors by start method. A request creates one, and it stays for all later requests.
 kept: dict[str, ProcessPoolExecutor] = {}
 
 
 def python(code: str, *arguments: str, **options) -> subprocess.CompletedProcess[bytes]:
-    """Run Python code in a program of its own."""
+    """Run Python code in a separate program."""
     command = [sys.executable, "-c", code, *arguments]
     return subprocess.run(command, capture_output=True, check=False, **options)
 
 
 @blueprint.get("/python")
 def own_python() -> dict[str, object]:
-    """Run this Python: it is the one of the virtual environment, with the same packages."""
+    """Run sys.executable: the virtual environment's Python with the same packages."""
     done = python("import flask, httpx, sys; print(sys.prefix)")
     return {
         "status": done.returncode,
@@ -40,7 +40,7 @@ def own_python() -> dict[str, object]:
 
 @blueprint.get("/shell")
 def shell() -> dict[str, object]:
-    """Run a pipeline in a shell, where the image has one."""
+    """Run a pipeline in a shell, if the image has one."""
     try:
         done = subprocess.run("echo $((6 * 7)) | cat", shell=True, capture_output=True)  # noqa: S602
     except FileNotFoundError:
@@ -50,7 +50,7 @@ def shell() -> dict[str, object]:
 
 @blueprint.get("/echo")
 def echo() -> dict[str, object]:
-    """Send a program ``?length=`` bytes; return how many of the same came back."""
+    """Send ``?length=`` bytes to a program, which echoes them; return whether they are the same."""
     data = os.urandom(1000) * (int(request.args["length"]) // 1000)
     code = "import sys; sys.stdout.buffer.write(sys.stdin.buffer.read())"
     done = python(code, input=data)
@@ -59,7 +59,7 @@ def echo() -> dict[str, object]:
 
 @blueprint.get("/timeout")
 def time_out() -> dict[str, object]:
-    """End a program that takes too long."""
+    """Stop a program after a timeout."""
     try:
         python("import time; time.sleep(60)", timeout=0.5)
     except subprocess.TimeoutExpired:
@@ -69,7 +69,7 @@ def time_out() -> dict[str, object]:
 
 @blueprint.get("/failure")
 def failure() -> dict[str, object]:
-    """Run a program that fails, by each function that raises an exception then."""
+    """Run a failing program with each function that then raises an exception."""
     statuses = []
     for function in (subprocess.run, subprocess.check_call, subprocess.check_output):
         options = {"check": True} if function is subprocess.run else {}
@@ -82,7 +82,7 @@ def failure() -> dict[str, object]:
 
 @blueprint.get("/environment")
 def environment() -> dict[str, object]:
-    """Run a program elsewhere, with variables of its own; return its status and what it printed."""
+    """Run a program with other variables in another folder; return its status and output."""
     code = "import os, sys; print(os.environ['NAME'], os.getcwd()); sys.exit(3)"
     done = python(code, env=os.environ | {"NAME": "schön"}, cwd="/tmp")
     return {"status": done.returncode, "output": done.stdout.decode()}
@@ -90,7 +90,7 @@ def environment() -> dict[str, object]:
 
 @blueprint.get("/row")
 def row() -> dict[str, object]:
-    """Run ``?times=`` programs, one after the other; return the statuses that came of it."""
+    """Run ``?times=`` programs, one after the other; return their statuses."""
     command = [sys.executable, "-I", "-S", "-c", "pass"]
     times = int(request.args["times"])
     return {"statuses": [subprocess.run(command, check=False).returncode for _ in range(times)]}
@@ -98,7 +98,7 @@ def row() -> dict[str, object]:
 
 @blueprint.get("/conversation")
 def conversation() -> dict[str, object]:
-    """Write to a program and read from it in turns, then end it by SIGTERM."""
+    """Write to a program and read from it in turns, then stop it with SIGTERM."""
     code = "import sys\nfor line in sys.stdin: print(int(line) ** 2, flush=True)"
     responses = []
     with subprocess.Popen(
@@ -132,7 +132,7 @@ def fail() -> None:
 
 
 def with_process(context: BaseContext) -> list[object]:
-    """Start one process, which sends results by a queue, and by a pipe that a selector watches."""
+    """Start a process that sends results through a queue and through a pipe with a selector."""
     queue = context.Queue()
     reader, writer = context.Pipe(duplex=False)
     with reader, writer, DefaultSelector() as selector:
@@ -146,7 +146,7 @@ def with_process(context: BaseContext) -> list[object]:
 
 
 def with_terminated(context: BaseContext) -> list[int]:
-    """End by SIGTERM a process that runs; where it is forked, then some perhaps before they run."""
+    """Stop a running process with SIGTERM; with fork, also some that may not have started yet."""
     started = context.Event()
     process = context.Process(target=run_for_long, args=(started,))
     process.start()
@@ -154,8 +154,8 @@ def with_terminated(context: BaseContext) -> list[int]:
     process.terminate()
     process.join(10)
     found = [process.exitcode]
-    # Not where two requests do it at a time: one thread's multiprocessing may take the exit status
-    # of another thread's process, which is missing there for a moment.
+    # Not with concurrent requests: multiprocessing in another thread may collect the exit status of
+    # this process, so that it is missing here for a moment.
     for _ in range(20 if context.get_start_method() == "fork" else 0):
         process = context.Process(target=run_for_long, args=(started,))
         process.start()
@@ -166,13 +166,13 @@ def with_terminated(context: BaseContext) -> list[int]:
 
 
 def with_pool(context: BaseContext) -> list[int]:
-    """Use a pool, which ends its processes by SIGTERM."""
+    """Use a pool, which stops its processes with SIGTERM."""
     with context.Pool(2) as pool:
         return pool.map(square, range(5))
 
 
 def with_executor(context: BaseContext | None) -> list[int]:
-    """Use an executor; an exception of its processes is raised here."""
+    """Use an executor, including an exception in one of its processes."""
     with ProcessPoolExecutor(2, mp_context=context) as executor:
         found = list(executor.map(square, range(5)))
         failed = executor.submit(fail).exception(timeout=20)
@@ -180,7 +180,7 @@ def with_executor(context: BaseContext | None) -> list[int]:
 
 
 def with_kept(context: BaseContext) -> list[int]:
-    """Use an executor that stays for the next requests."""
+    """Use an executor that is kept for later requests."""
     method = context.get_start_method()
     if method not in kept:
         kept[method] = ProcessPoolExecutor(2, mp_context=context)
@@ -198,5 +198,5 @@ WAYS: dict[str, Callable[[BaseContext], list[object]]] = {
 
 @blueprint.get("/<way>/<method>")
 def functions(way: str, method: str) -> dict[str, object]:
-    """Run functions in processes that are started by this method."""
+    """Run functions in processes with this start method."""
     return {"found": WAYS[way](multiprocessing.get_context(method))}

@@ -29,7 +29,7 @@ def call() -> str:
 
 @blueprint.get("/stream")
 def stream() -> Response:
-    """Stream, and say in the log when the response was closed."""
+    """Stream, and log when the response is closed."""
 
     def parts() -> Iterator[str]:
         begin("stream")
@@ -70,6 +70,6 @@ def thread() -> str:
 
 @blueprint.get("/orphan")
 def orphan() -> dict[str, int]:
-    """Run a program that leaves a process of its own behind, which ends soon."""
+    """Run a program that exits before its child process, which becomes an orphan."""
     program = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', ''])"
     return {"status": subprocess.run([sys.executable, "-c", program], check=True).returncode}

@@ -12,7 +12,7 @@ from flask import Blueprint, copy_current_request_context, current_app, g, reque
 
 blueprint = Blueprint("threads", __name__)
 
-# Made at import, as many applications do.
+# Created at import, as in many applications.
 jobs: "queue.Queue[tuple[int, queue.Queue[int]]]" = queue.Queue()
 executor = ThreadPoolExecutor(2)
 lock = threading.Lock()
@@ -23,7 +23,7 @@ counted = [0]
 
 
 def work() -> None:
-    """Square each number that arrives, for ever."""
+    """Square each number of the queue in an endless loop."""
     while True:
         number, reply = jobs.get()
         reply.put(number * number)
@@ -34,7 +34,7 @@ threading.Thread(target=work, daemon=True).start()
 
 @blueprint.get("/background/<int:number>")
 def background(number: int) -> dict[str, object]:
-    """Have a number squared by the thread that was started at import."""
+    """Return the square of a number, from the thread that was started at import."""
     reply: queue.Queue[int] = queue.Queue()
     jobs.put((number, reply))
     try:
@@ -57,7 +57,7 @@ def started() -> dict[str, object]:
 
 @blueprint.post("/later/<name>")
 def later(name: str) -> dict[str, object]:
-    """Start a thread that goes on after the response."""
+    """Start a thread that continues after the response."""
 
     def finish() -> None:
         time.sleep(0.3)
@@ -69,13 +69,13 @@ def later(name: str) -> dict[str, object]:
 
 @blueprint.get("/later/<name>")
 def found_later(name: str) -> dict[str, object]:
-    """Return what that thread left."""
+    """Return the result of that thread."""
     return {"by": finished.get(name)}
 
 
 @blueprint.get("/own/<name>")
 def own(name: str) -> dict[str, object]:
-    """Keep a value where only this request's thread may see it, while others do the same."""
+    """Store a value that only this request may see, while other requests do the same."""
     local.value = g.value = name
     variable.set(name)
     time.sleep(0.2)
@@ -84,7 +84,7 @@ def own(name: str) -> dict[str, object]:
 
 @blueprint.get("/counted")
 def count() -> dict[str, object]:
-    """Count the requests, which a lock lets in one at a time."""
+    """Count the requests, one at a time by a lock."""
     with lock:
         number = counted[0]
         time.sleep(0.02)
@@ -121,7 +121,7 @@ def primitives() -> dict[str, object]:
 
 @blueprint.get("/executors")
 def executors() -> dict[str, object]:
-    """Use an executor that was made at import, and one of the view's own."""
+    """Use an executor that was created at import, and another one of the view."""
     first = sum(
         future.result() for future in as_completed(executor.submit(pow, 2, n) for n in (1, 2))
     )
@@ -143,7 +143,7 @@ def context() -> dict[str, object]:
 
 @blueprint.get("/timer")
 def timer() -> dict[str, object]:
-    """Have a function called a little later."""
+    """Call a function after a short delay."""
     event = threading.Event()
     threading.Timer(0.05, event.set).start()
     return {"called": event.wait(10)}
@@ -151,5 +151,5 @@ def timer() -> dict[str, object]:
 
 @blueprint.get("/hold")
 def hold() -> dict[str, object]:
-    """Hold the interpreter's lock in C for some tenths of a second."""
+    """Hold the GIL in C code for some tenths of a second."""
     return {"match": re.match(r"(x+x+)+y", "x" * 22) is not None}

@@ -1,9 +1,9 @@
-// Azure App Service with the application and the proxy as containers of one web app. The page beside
-// this file makes what is only named here, and says the commands.
+// Azure App Service with the application and the proxy as containers of one web app. README.md has
+// the commands, also those that create the existing resources that this file refers to.
 // https://learn.microsoft.com/azure/templates/microsoft.web/sites/sitecontainers
 targetScope = 'resourceGroup'
 
-@description('What the web app, its plan and its identity are called')
+@description('Name of the web app, its plan and its identity')
 param name string = '{{ cookiecutter.project_slug }}'
 
 @description('Images in the registry below, with their digests')
@@ -16,15 +16,15 @@ param registryName string
 @description('Key Vault that holds the secret key')
 param vaultName string
 
-@description('At least B1: smaller plans fall asleep (alwaysOn)')
+@description('At least B1: smaller plans do not support alwaysOn')
 param planSku string = 'B1'
 
-@description('Host names that the service responds to, with commas between')
+@description('Host names that the service responds to, separated by commas')
 param trustedHosts string = '${name}-${uniqueString(resourceGroup().id)}.azurewebsites.net'
 
 param location string = resourceGroup().location
 
-// Roles that Azure has everywhere: AcrPull, and Key Vault Secrets User.
+// Built-in roles of Azure: AcrPull, and Key Vault Secrets User.
 var pullRole = '7f951dda-4ed3-4680-a7ca-43fe172d538d'
 var readSecretsRole = '4633458b-17de-408a-b874-0445c86b69e6'
 
@@ -36,8 +36,8 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' existing = {
   name: vaultName
 }
 
-// Who the web app is to the registry and the vault. Not the web app's own identity, which would be
-// there only after it: too late for its first start.
+// The web app's identity for the registry and the vault. A system-assigned identity would exist
+// only after the web app: too late for its first start.
 resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
   name: name
   location: location
@@ -95,18 +95,18 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
       http20Enabled: true
       minTlsVersion: '1.2'
       ftpsState: 'Disabled'
-      // Requested each minute; an instance that fails is taken out, where there is more than one.
+      // Requested every minute. If there are several instances, one that fails gets no requests.
       healthCheckPath: '/health/ready'
-      // The containers below take from these settings what they name, and nothing else.
+      // Each container below gets only those of these settings that it names.
       appSettings: [
-        // An instance gets requests once this path returns 200. By default any status would do,
+        // An instance gets requests once this path returns 200. By default any status is accepted,
         // even the proxy's 502 while the application is still starting.
         { name: 'WEBSITE_WARMUP_PATH', value: '/health/ready' }
         { name: 'WEBSITE_WARMUP_STATUSES', value: '200' }
         { name: 'WEBSITES_CONTAINER_START_TIME_LIMIT', value: '230' }
-        // GRACEFUL_TIMEOUT, the 10 seconds more that a container may take to end, and a margin.
+        // GRACEFUL_TIMEOUT, plus up to 10 seconds for a container to exit, plus a margin.
         { name: 'WEBSITES_CONTAINER_STOP_TIME_LIMIT', value: '40' }
-        // Nothing is kept in /home.
+        // Nothing is stored in /home.
         { name: 'WEBSITES_ENABLE_APP_SERVICE_STORAGE', value: 'false' }
         { name: 'REQUEST_TIMEOUT', value: '30' }
         { name: 'GRACEFUL_TIMEOUT', value: '20' }
@@ -114,7 +114,7 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
         // All containers share the loopback interface.
         { name: 'UPSTREAM', value: '127.0.0.1:8000' }
         // App Service's front end adds the client's address to X-Forwarded-For, with a port that the
-        // proxy takes off, and says https. With Front Door or a gateway before it, it is one more.
+        // proxy removes, and sets X-Forwarded-Proto. Add 1 for Front Door or a gateway in front.
         { name: 'TRUSTED_PROXY_COUNT', value: '1' }
         { name: 'APP_PORT', value: '8000' }
         { name: 'WEB_THREADS', value: '8' }
@@ -129,7 +129,7 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
   ]
 }
 
-// Nobody deploys here by FTP or to Kudu with a password: images come from the registry.
+// Disables deployment with a password, by FTP and Kudu: images come from the registry.
 resource noPasswordsForFtp 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-11-01' = {
   parent: web
   name: 'ftp'
@@ -146,8 +146,8 @@ resource noPasswordsForKudu 'Microsoft.Web/sites/basicPublishingCredentialsPolic
   }
 }
 
-// Receives the requests. App Service starts containers in no order: until the application is there
-// the proxy responds with 502, and the warm-up tries again.
+// Receives the requests. App Service starts containers in no particular order: until the
+// application has started, the proxy responds with 502, and the warm-up tries again.
 resource proxy 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
   parent: web
   name: 'proxy'
