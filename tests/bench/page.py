@@ -126,20 +126,20 @@ def charts(facts: Facts) -> list[Chart]:
         chart(
             "throughput",
             "Small responses: most from {first}",
-            "responses a second, 32 clients, one CPU",
+            "responses per second, 32 clients, one CPU",
             rates("json_proxied", "json_documented"),
-            marks="that server by the documentation",
+            marks="baseline: the documentation's set-up",
         ),
         chart(
             "neighbours",
-            "Beside what others would have you run: most from {first}",
-            "small responses a second, 32 clients",
+            "Comparison with other set-ups: most from {first}",
+            "small responses per second, 32 clients",
             side,
         ),
         chart(
             "waiting",
             "A view that waits 100 ms: most from {first}",
-            "responses a second, 64 clients",
+            "responses per second, 64 clients",
             rates("wait_proxied"),
         ),
         chart(
@@ -347,13 +347,13 @@ TABLES = {
         "one connection": figure("one_connection_p50_ms"),
     },
     "half": {
-        "a second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
+        "per second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
         "median": half("p50_ms"),
         "p99": half("p99_ms"),
         "proxied / direct": ratio("p99_over_direct_at_half_load"),
         "sent late": half("late", 0),
         "application busy, %": half("busy_percent"),
-        "kept by the host, %": half("stolen_percent"),
+        "steal, %": half("stolen_percent"),
     },
     "works": {
         "processes x threads": workers,
@@ -394,7 +394,7 @@ TABLES = {
     "noise": {
         "rounds": lambda found: f"{found['rounds']} of {found['round_seconds']:g} s",
         "repeated": lambda found: str(found["noise"]["repeated"]),
-        "kept by the host, %": lambda found: span(found["noise"]["stolen_percent"]),
+        "steal, %": lambda found: span(found["noise"]["stolen_percent"]),
         "load": lambda found: span(found["noise"]["load"]),
     },
 }
@@ -463,7 +463,7 @@ def more(one: dict[str, float], than: dict[str, float]) -> str:
         for part, us in sorted(apart.items(), key=itemgetter(1), reverse=True)
         if us >= 1
     ]
-    return ", ".join(told) or "no part costs more: what is lost are turns on the machine's CPUs"
+    return ", ".join(told) or "no part needs more CPU time: the machine's CPUs are the limit"
 
 
 def reason(target: Target, found: Facts) -> str:
@@ -471,15 +471,15 @@ def reason(target: Target, found: Facts) -> str:
     costs = found["cpu_us_per_answer"]
     match target.figure:
         case "over_documentation_baseline":
-            return f"than the documentation's: {more(costs['proxied'], costs['documented'])}"
+            return f"more than the baseline: {more(costs['proxied'], costs['documented'])}"
         case "proxied_over_direct_half_a_cpu":
             there, here = costs["proxied"]["app"], costs["direct"]["app"]
-            return f"than direct: {more({'app': there}, {'app': here})}"
+            return f"more than direct: {more({'app': there}, {'app': here})}"
         case "p99_over_direct_at_half_load":
             busy = half("busy_percent")(found)
             return f"half load: application busy {busy} %"
         case "cost_over_before":
-            return f"now {parts_of(costs['proxied'])} µs"
+            return f"current {parts_of(costs['proxied'])} µs"
         case _:
             return ""
 
@@ -544,7 +544,7 @@ def others(pairs: dict[str, Facts]) -> str:
     rows = []
     for target in OTHERS:
         told = ", ".join(f"{pair} {value:g}" for pair, value in target.missed(found).items())
-        rows.append([target.text, told or "all reach it"])
+        rows.append([target.text, told or "none"])
     return "\n".join(table(["target", "missed by"], rows))
 
 
@@ -554,7 +554,7 @@ def others(pairs: dict[str, Facts]) -> str:
 def missing(facts: Facts) -> list[str]:
     """Return what must be measured before the page can be written."""
     if facts.get("format") != FORMAT:
-        return ["everything, by this bench"]
+        return ["everything, in the new format"]
     absent = [str(pair) for pair in PAIRS if str(pair) not in facts["pairs"]]
     return absent + ([] if facts["neighbours"] else ["neighbours"])
 

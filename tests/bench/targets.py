@@ -78,22 +78,22 @@ COST_BEFORE = {
 
 MAIN = [
     Target(
-        "rate over the documentation's",
+        "rate / baseline",
         "over_documentation_baseline",
         None,
         at_most=False,
         by_proxy={"nginx": 1.25, "apache": 1.0},
     ),
     Target(
-        "rate through the proxy over direct, half a CPU",
+        "proxied / direct rate, half a CPU",
         "proxied_over_direct_half_a_cpu",
         None,
         at_most=False,
         by_proxy={"nginx": 0.95, "apache": 0.85},
     ),
-    Target("p99 at half load, over direct", "p99_over_direct_at_half_load", 1.3),
-    Target("CPU time over that of before", "cost_over_before", 0.5),
-    Target("requests failed", "errors", 0),
+    Target("p99 at half load, proxied / direct", "p99_over_direct_at_half_load", 1.3),
+    Target("CPU time / former CPU time", "cost_over_before", 0.5),
+    Target("failed requests", "errors", 0),
 ]
 
 
@@ -124,7 +124,7 @@ OTHERS = [
     Target("the fastest server / Flask: 0.8", "over_flask_ceiling", None, at_most=False),
     Target("one connection, the median: 5 ms at most", "one_connection_p50_ms", 5),
     Target(
-        "application's image over its base: 20 MB; 45 where it brings a web server",
+        "application's image: 20 MB over its base; 45 MB if it contains a web server",
         "image_over_base_mb",
         20,
     ),
