@@ -1,26 +1,26 @@
-# Each target does its own set-up: on a bare machine git, make and python3 (3.11 or newer) are enough.
+# Each target does its own set-up and needs only git, make and python3 (3.11 or newer).
 WSGI_SERVER ?= gunicorn
 PROXY ?= nginx
 PYTHON_VERSION ?= 3.14
 
 PYTHON := .venv/bin/python
-# The pairs' stacks wait now and then: one process more than cores keeps the machine busy. With two more,
-# probes that measure time begin to fail.
+# Tests often wait for their stacks, so run one process more than there are cores. With two more, tests with
+# time limits begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
 .PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
 
-help: ## say what there is
+help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 .venv/ready: tests/requirements.txt
 	python3 -m tests.harness.venv
 	touch $@
 
-run: .venv/ready ## generate a service, start it and show where: make run WSGI_SERVER=uwsgi PROXY=apache
+run: .venv/ready ## generate and start a service, and show its URL: make run WSGI_SERVER=uwsgi PROXY=apache
 	@$(PYTHON) -m tests.harness.run $(WSGI_SERVER) $(PROXY) --python-version $(PYTHON_VERSION)
 
-stop: .venv/ready ## stop what make run started, all of it
+stop: .venv/ready ## stop and remove everything that make run started
 	@$(PYTHON) -m tests.harness.run --stop
 
 test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair
@@ -31,75 +31,75 @@ else
 	$(PYTHON) -m pytest tests/hosting -m alone
 endif
 
-test-all: test real ## run every test, then what takes longer: the search for differences, and updates under 20,000 requests
+test-all: test real ## run all tests, also those that take longer: the search for differences, and updates under 20,000 requests
 	$(PYTHON) -m tests.differential --seconds 1800
 	$(PYTHON) -m pytest tests/hosting/test_swarm.py --swarm-requests 20000
 
-smoke: .venv/ready ## ask a few probes of every pair, in minutes
+smoke: .venv/ready ## run a few tests of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
 
-differential: .venv/ready ## compare all pairs with each other, alone; with SECONDS=600, search for new differences
+differential: .venv/ready ## run only the comparison of all pairs; with SECONDS=600, search for new differences
 ifdef SECONDS
 	$(PYTHON) -m tests.differential --seconds $(SECONDS)
 else
 	$(PYTHON) -m pytest tests/differential
 endif
 
-day-two: .venv/ready ## live a project's first week, run its workflow, see what goes wrong, alone
+day-two: .venv/ready ## run only the tests of a project's first week, its workflow and its error messages
 	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
 
-updating: .venv/ready ## bring projects of earlier versions up to date, alone
+updating: .venv/ready ## run only the tests of updates from earlier versions
 	$(PYTHON) -m pytest tests/updating -n $(JOBS)
 
-overlays: .venv/ready ## run the tests of compose.dev.yaml and compose.tls.yaml alone
+overlays: .venv/ready ## run only the tests of compose.dev.yaml and compose.tls.yaml
 	$(PYTHON) -m pytest tests/overlays -n $(JOBS)
 
-real: .venv/ready ## put applications of others into projects, and run their own tests through the proxies
+real: .venv/ready ## run the tests of real applications in generated projects
 	$(PYTHON) -m pytest tests/real -n $(JOBS)
 
-lint: .venv/ready ## run the linters alone
+lint: .venv/ready ## run only the linters
 	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py
 
-hosting: .venv/ready ## run the tests of the hosting targets alone
+hosting: .venv/ready ## run only the tests of the platforms
 	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not alone"
 	$(PYTHON) -m pytest tests/hosting -m alone
 
-observability: .venv/ready ## run the tests of the front page in a browser, and of metrics and traces, alone
+observability: .venv/ready ## run only the tests of the front page in a browser, metrics and traces
 	$(PYTHON) -m pytest tests/observability -n $(JOBS)
 
-conformance: .venv/ready ## run every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
+conformance: .venv/ready ## test every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
 	$(PYTHON) -m tests.harness.docs
 
-mutations: .venv/ready ## break the template in many ways, see the tests turn red, write docs/mutations.md
+mutations: .venv/ready ## check that the tests detect deliberate faults, write docs/mutations.md
 	$(PYTHON) -m tests.harness.mutants
 
 bench: .venv/ready ## measure every pair in two hours, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part in ten minutes
 	$(PYTHON) -m tests.bench $(addprefix --pair ,$(PAIR))
 
-bench-page: .venv/ready ## make docs/performance.md and its charts again from docs/performance.json
+bench-page: .venv/ready ## generate docs/performance.md and its charts from docs/performance.json
 	$(PYTHON) -m tests.bench.page
 
-bench-check: .venv/ready ## see in two minutes whether a response of the default server's pairs costs more CPU time than recorded
+bench-check: .venv/ready ## check in two minutes whether a response needs more CPU time than recorded
 	$(PYTHON) -m tests.bench --check $(addprefix --pair ,$(PAIR))
 
 bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, write docs/scaling.json
 	$(PYTHON) -m tests.bench.sizing
 
-docs: .venv/ready ## renew what the pages in docs/ and the README take from the template
+docs: .venv/ready ## update the generated parts of the pages
 	$(PYTHON) -m tests.harness.docs
 
-links: ## ask every address that a page names: needs the network, and lychee
+links: ## check every link in the pages: needs the network, and lychee
 	lychee --no-progress --exclude-loopback '*.md' 'docs/**/*.md'
 
-generation: .venv/ready ## run the tests that need no Docker
+generation: .venv/ready ## run only the tests that need no Docker
 	$(PYTHON) -m pytest tests/generation
 
-engine-stop: ## stop the private engine, where the tests started one
+engine-stop: ## stop the private engine, if there is one
 	python3 -m tests.engine down
 
 locks: .venv/ready ## pin the newest releases of all requirements, with hashes; SERVER=name: that one's
 	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.harness.locks $(SERVER)
 
-clean: stop ## remove what the other targets made in this folder
+clean: stop ## remove the files that the other targets created
 	rm -rf .run .venv

@@ -17,9 +17,8 @@ from .template import ROOT
 PAGE = ROOT / "docs" / "mutations.md"
 HEAD = """# Mutations
 
-Whether the tests would notice: each line is a change to the template that was made on purpose, and
-the first test that turned red. `make mutations` made this page; the changes stand in
-[tests/pairs/mutations.py](../tests/pairs/mutations.py).
+Each line is a deliberate fault in the template, and the first test that detected it. `make mutations`
+generates this page. [tests/pairs/mutations.py](../tests/pairs/mutations.py) defines the faults.
 """
 SURVIVED = "**none**"
 
@@ -70,7 +69,7 @@ def main() -> None:
         for mutation, seen in zip(MUTATIONS, pool.map(seen_by, range(len(MUTATIONS))), strict=True):
             print(f"{mutation}: {seen}", flush=True)
             rows.append(row(mutation, seen))
-    lines = [HEAD, *table(["concern", "pair", "instead of", "stands", "first seen by"], rows)]
+    lines = [HEAD, *table(["concern", "pair", "original", "fault", "detected by"], rows)]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
     if survivors := [row for row in rows if row[-1] == SURVIVED]:
         raise SystemExit(f"{len(survivors)} survived: write a test for each that detects it.")
