@@ -22,12 +22,11 @@ PAGE = ROOT / "docs" / "conformance.md"
 
 HEAD = """# Conformance
 
-Each pair was generated, built and started, and asked the same through its proxy's published port.
-A number counts the probes of a concern that passed; none failed. Where a server or a proxy cannot
-do something, its probe is expected to fail and the reason stands below; should it pass one day, the
-tests say so.
+Each pair was generated, built and started, and received the same requests through its proxy's published port.
+The numbers count the tests of each concern that passed; none failed. If a server or a proxy has a
+limitation, its test is expected to fail, with the reason below. The tests report when it passes.
 
-`make conformance` made this page. [conformance.json](conformance.json) holds the same for programs.
+`make conformance` generates this page. [conformance.json](conformance.json) has the same data for programs.
 """
 
 Facts = dict[str, Any]
@@ -109,7 +108,7 @@ def table(head: list[str], rows: Iterable[list[Any]]) -> list[str]:
 def render(pairs: dict[str, Facts]) -> str:
     """Return the page for the recorded pairs."""
     concerns = sorted({concern for facts in pairs.values() for concern in facts["concerns"]})
-    lines = [HEAD, "## Probes passed", ""]
+    lines = [HEAD, "## Passed tests", ""]
     lines += table(
         ["pair", *concerns, "all", "expected failures"],
         (
@@ -123,7 +122,7 @@ def render(pairs: dict[str, Facts]) -> str:
         ),
     )
     if counted := sorted({name for facts in pairs.values() for name in facts["counts"]}):
-        lines += ["## Counted", ""]
+        lines += ["## Counts", ""]
         lines += table(
             ["pair", *counted],
             (
@@ -138,7 +137,7 @@ def render(pairs: dict[str, Facts]) -> str:
             found[limit["probe"], limit["reason"]].append(pair)
     if found:
         lines += table(
-            ["probe", "pairs", "reason"],
+            ["test", "pairs", "reason"],
             (
                 [f"`{probe}`", ", ".join(where), reason.replace("|", "\\|")]
                 for (probe, reason), where in sorted(found.items())
