@@ -22,11 +22,13 @@ PAGE = ROOT / "docs" / "conformance.md"
 
 HEAD = """# Conformance
 
-Each pair was generated, built and started, and received the same requests through its proxy's published port.
-The numbers count the tests of each concern that passed; none failed. If a server or a proxy has a
-limitation, its test is expected to fail, with the reason below. The tests report when it passes.
+Each pair was generated, built and started, and received the same requests through its proxy's
+published port. The numbers count the tests of each concern that passed; none failed. If a server or
+a proxy has a limitation, its test is expected to fail, with the reason below. The tests report when
+it passes.
 
-`make conformance` generates this page. [conformance.json](conformance.json) has the same data for programs.
+`make conformance` generates this page. [conformance.json](conformance.json) has the same data for
+programs.
 """
 
 Facts = dict[str, Any]

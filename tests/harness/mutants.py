@@ -17,8 +17,8 @@ from .template import ROOT
 PAGE = ROOT / "docs" / "mutations.md"
 HEAD = """# Mutations
 
-Each line is a deliberate fault in the template, and the first test that detected it. `make mutations`
-generates this page. [tests/pairs/mutations.py](../tests/pairs/mutations.py) defines the faults.
+Each line is a deliberate fault in the template, and the first test that detected it.
+`make mutations` generates this page. [tests/pairs/mutations.py](../tests/pairs/mutations.py) defines the faults.
 """
 SURVIVED = "**none**"
 
