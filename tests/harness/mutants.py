@@ -18,7 +18,8 @@ PAGE = ROOT / "docs" / "mutations.md"
 HEAD = """# Mutations
 
 Each line is a deliberate fault in the template, and the first test that detected it.
-`make mutations` generates this page. [tests/pairs/mutations.py](../tests/pairs/mutations.py) defines the faults.
+`make mutations` generates this page. [tests/pairs/mutations.py](../tests/pairs/mutations.py) has
+the faults.
 """
 SURVIVED = "**none**"
 
