@@ -7,7 +7,7 @@ from tests.harness.stack import prepare_engine
 from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_failures
 
 # pytest explains its failed assertions too, regardless of which module imports it first.
-pytest.register_assert_rewrite("tests.pairs.witness")
+pytest.register_assert_rewrite("tests.pairs.request_recorder")
 
 # The marks of tests that run last, in this order.
 LATE = ["disruptive", "patient"]

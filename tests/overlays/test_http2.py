@@ -21,8 +21,8 @@ from h2.exceptions import ProtocolError
 from tests.harness.template import FACTS
 from tests.overlays.conftest import PAIRS_TRIED
 from tests.overlays.https import HttpsStack
+from tests.pairs.request_recorder import GUARDS, RequestRecorder
 from tests.pairs.test_forwarding import CLAIMS
-from tests.pairs.witness import GUARDS, Witness
 
 
 def settings(stack: HttpsStack) -> dict[str, Any]:
@@ -240,7 +240,7 @@ def send(
 def test_frames_that_have_no_form_in_http_1(stack: HttpsStack, probe: Fields):
     """A request is rejected, or arrives as one request with its body and the proxy's headers."""
     token = uuid4().hex.encode()
-    witness = Witness(stack)
+    recorder = RequestRecorder(stack)
 
     def filled(text: bytes) -> bytes:
         return text.replace(b"TOKEN", token)
@@ -251,7 +251,7 @@ def test_frames_that_have_no_form_in_http_1(stack: HttpsStack, probe: Fields):
     body = filled(probe.body)
     status = send(stack, [(filled(name), filled(value)) for name, value in fields], body)
     assert status is None or status in probe.statuses | {400, 404, 405, 421, 501}, status
-    seen = witness.requests()
+    seen = recorder.requests()
     first = filled(HEAD[b":path"]).decode()
     assert [got["path"] for got in seen] in ([], [first]), status
     if status == 200:

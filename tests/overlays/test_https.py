@@ -13,15 +13,14 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.load import ask, load
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw, exchange
 from tests.harness.readme import commands
 from tests.harness.stack import run, wait_until
 from tests.harness.template import ROOT
-from tests.harness.wire import exchange
 from tests.overlays.conftest import make_certificate
 from tests.overlays.https import HttpsStack
+from tests.pairs.request_recorder import assert_guarded, configured, request
 from tests.pairs.test_streaming import assert_each_event_arrives
-from tests.pairs.witness import assert_guarded, configured, request
 
 SCANNER = ROOT / "tests" / "overlays" / "scanner.txt"
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
 
 SIZES = [0, 1, 1024, 70_000, 300_000, 1024 * 1024]

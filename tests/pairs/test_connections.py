@@ -7,7 +7,7 @@ from statistics import median
 
 import pytest
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
 
 

@@ -9,7 +9,7 @@ from itertools import cycle, islice
 
 import pytest
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
 
 # Just below the limit of a header's size.

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.harness.raw_http import Reply, exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import Reply, exchange
-from tests.pairs.witness import FIRST, Probe, Witness, check, request
+from tests.pairs.request_recorder import FIRST, Probe, RequestRecorder, check, request
 
 CLAIMS = {
     "X-Forwarded-For": "6.6.6.6",
@@ -258,10 +258,10 @@ def test_host_in_the_target_takes_precedence(stack: Stack, lines: list[str]):
 )  # fmt: skip
 def test_odd_target(stack: Stack, target: str):
     """It is rejected or handled here: not forwarded elsewhere, and its scheme is not trusted."""
-    witness = Witness(stack)
+    recorder = RequestRecorder(stack)
     line = f"GET {target.format('/probe/request')} HTTP/1.1"
-    found = exchange(witness.port, request("Connection: close", line=line))
+    found = exchange(recorder.port, request("Connection: close", line=line))
     assert found.statuses in ([200], [308], [400], [404], [403]), found.statuses
     if found.statuses == [200]:
         assert json.loads(found.replies[0].body)["scheme"] == "http"
-    assert all(got["headers"]["HTTP_X_FORWARDED_PROTO"] == "http" for got in witness.requests())
+    assert all(got["headers"]["HTTP_X_FORWARDED_PROTO"] == "http" for got in recorder.requests())

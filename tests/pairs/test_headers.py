@@ -4,9 +4,9 @@ from urllib.parse import urlencode
 
 import pytest
 
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack, wait_until
-from tests.harness.wire import exchange
-from tests.pairs.witness import FIRST, GUARDS, Probe, assert_guarded, check, request
+from tests.pairs.request_recorder import FIRST, GUARDS, Probe, assert_guarded, check, request
 
 TAKEN = frozenset({200})
 LINE = f"GET {FIRST} HTTP/1.1"

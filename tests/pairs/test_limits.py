@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
-from tests.pairs.witness import assert_guarded, request
+from tests.pairs.request_recorder import assert_guarded, request
 
 LINE = "GET /probe/empty HTTP/1.1"
 CLOSE = "Connection: close"

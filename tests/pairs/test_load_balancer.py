@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.stack import Stack
-from tests.pairs.witness import configured, gateway, told
+from tests.pairs.request_recorder import configured, gateway, told
 
 pytestmark = pytest.mark.disruptive
 

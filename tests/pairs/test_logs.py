@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
-from tests.pairs.witness import request
+from tests.pairs.request_recorder import request
 
 # Fields of a request in both logs.
 SHARED = {"logger", "request_id", "time", "client", "method", "uri", "status", "bytes", "seconds"}

@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
-from tests.pairs.witness import CLOSED, FIRST, Probe, assert_guarded, check, request
+from tests.pairs.request_recorder import CLOSED, FIRST, Probe, assert_guarded, check, request
 
 REFUSED = frozenset({400})
 EITHER = frozenset({200, 400})

@@ -11,9 +11,9 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.load import ask
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack, wait_until
-from tests.pairs.witness import configured
+from tests.pairs.request_recorder import configured
 
 # These tests displace the proxy's idle connections, which another test observes.
 pytestmark = pytest.mark.disruptive

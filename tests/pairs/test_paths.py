@@ -4,7 +4,7 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
 
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import exchange
-from tests.pairs.witness import configured, gateway, request, told
+from tests.pairs.request_recorder import configured, gateway, request, told
 
 pytestmark = pytest.mark.disruptive
 

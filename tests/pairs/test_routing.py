@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
 from tests.harness.template import FACTS
 

@@ -10,11 +10,11 @@ import pytest
 import requests
 
 from tests.harness.load import ask_at_once, load
+from tests.harness.raw_http import exchange
 from tests.harness.stack import Stack, wait_until
 from tests.harness.template import has_processes, recycles
-from tests.harness.wire import exchange
+from tests.pairs.request_recorder import assert_guarded, request
 from tests.pairs.test_logs import HOSTILE, OWN, SHARED
-from tests.pairs.witness import assert_guarded, request
 
 pytestmark = pytest.mark.disruptive
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.harness.load import Outcome, ask, load
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack, wait_until
 
 pytestmark = pytest.mark.disruptive

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.stack import Stack
-from tests.pairs.witness import FIRST, SMUGGLED, Probe, check, request
+from tests.pairs.request_recorder import FIRST, SMUGGLED, Probe, check, request
 
 REFUSED = frozenset({400})
 # RFC 9112: 400 for a malformed request, 501 for an unknown transfer coding.

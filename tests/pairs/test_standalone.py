@@ -8,9 +8,9 @@ import re
 
 import pytest
 
+from tests.harness.raw_http import Reply, exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import Reply, exchange
-from tests.pairs.witness import request
+from tests.pairs.request_recorder import request
 
 
 def address(stack: Stack) -> str:

@@ -6,8 +6,9 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.harness.raw import Raw
+from tests.harness.raw_http import Raw
 from tests.harness.stack import Stack
+from tests.pairs.request_recorder import RequestRecorder
 from tests.pairs.static_files import (
     BINARY,
     COMPRESSED,
@@ -18,16 +19,15 @@ from tests.pairs.static_files import (
     TYPES,
     UNHASHED,
 )
-from tests.pairs.witness import Witness
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 @pytest.mark.smoke
 def test_static_file_comes_from_the_proxy(stack: Stack, project):
-    witness = Witness(stack)
+    recorder = RequestRecorder(stack)
     response = stack.get("/static/style.css", headers={"Accept-Encoding": "identity"})
-    assert [got for got in witness.requests() if "/static/" in got["path"]] == []
+    assert [got for got in recorder.requests() if "/static/" in got["path"]] == []
     (source,) = project.glob("src/*/static/style.css")
     assert response.status_code == 200
     assert response.content == source.read_bytes()

@@ -1,5 +1,6 @@
-"""Sends bytes that no HTTP library would send, to the proxy's published port or a container."""
+"""A raw HTTP client: sends bytes that no HTTP library would send, and reads the responses."""
 
+import io
 import json
 import socket
 import time
@@ -7,8 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import Message
 from http.client import HTTPException, HTTPResponse
-from io import BytesIO
 from typing import Any
+
+from .stack import Stack
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def _talk(address: tuple[str, int], data: bytes, wait: float, piece: int) -> tup
             received += part
 
 
-class _Stream(BytesIO):
+class _Stream(io.BytesIO):
     """Bytes that replace a socket, from which http.client reads several responses."""
 
     def makefile(self, mode: str) -> "_Stream":
@@ -103,3 +105,58 @@ class _Stream(BytesIO):
 
     def close(self) -> None:
         """Do nothing: HTTPResponse closes its file at the end of each response."""
+
+
+class _SharedStream(io.BufferedReader):
+    """The stream of HTTPResponse; several responses share it, so close() does nothing."""
+
+    def close(self) -> None:
+        pass
+
+
+class Raw:
+    """One connection to a stack's proxy."""
+
+    def __init__(self, stack: Stack, *, timeout: float = 10) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", stack.port), timeout)
+        self.stream = _SharedStream(socket.SocketIO(self.socket, "r"))
+
+    def __enter__(self) -> "Raw":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def makefile(self, _mode: str) -> io.BufferedReader:
+        """Return the stream: the only socket method that HTTPResponse needs."""
+        return self.stream
+
+    def send(self, *parts: bytes) -> None:
+        """Send the parts unchanged."""
+        self.socket.sendall(b"".join(parts))
+
+    def request(self, line: str, *headers: str, body: bytes = b"") -> None:
+        """Send a request with a Host header."""
+        head = "\r\n".join([line, "Host: localhost", *headers, "", ""])
+        self.send(head.encode("latin-1"), body)
+
+    def begin(self, method: str = "GET") -> HTTPResponse:
+        """Read the head of the next response; the body can be read from the returned object."""
+        response = HTTPResponse(self, method=method)  # type: ignore[arg-type]
+        response.begin()
+        return response
+
+    def response(self, method: str = "GET") -> Reply:
+        """Read the whole next response.
+
+        Raises http.client.IncompleteRead or OSError when it is incomplete.
+        """
+        response = self.begin(method)
+        return Reply(response.status, response.headers, response.read())
+
+    def closed(self) -> bool:
+        """Return whether the peer closes the connection without sending more data."""
+        try:
+            return self.stream.read(1) == b""
+        except ConnectionResetError:
+            return True

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 import requests
 
+from tests.harness.raw_http import Exchange, Reply, exchange
 from tests.harness.stack import Stack
-from tests.harness.wire import Exchange, Reply, exchange
 
 FIRST = "/probe/echo/first/TOKEN"
 # Must never reach the application: it is inside the first request's body, or follows its end.
@@ -81,7 +81,7 @@ def configured(stack: Stack, **settings: str) -> Iterator[None]:
         stack.compose(recreate)
 
 
-class Witness:
+class RequestRecorder:
     """Returns the requests that reached the application since this object was created."""
 
     def __init__(self, stack: Stack) -> None:
@@ -112,16 +112,16 @@ def check(stack: Stack, probe: Probe) -> tuple[Exchange, list[dict]]:
     response belongs to its request, and another client gets the response to its own request.
     """
     token = uuid4().hex
-    witness = Witness(stack)
+    recorder = RequestRecorder(stack)
 
     def filled(text: bytes) -> bytes:
         return text.replace(b"TOKEN", token.encode())
 
-    found = exchange(witness.port, filled(probe.data + CANARY), methods=(probe.method,), wait=2)
-    assert witness.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", (
+    found = exchange(recorder.port, filled(probe.data + CANARY), methods=(probe.method,), wait=2)
+    assert recorder.get(f"/probe/echo/other/{token}")["name"] == f"other/{token}", (
         "a response to another request"
     )
-    *seen, other = witness.requests()
+    *seen, other = recorder.requests()
     assert other["path"] == f"/probe/echo/other/{token}"
 
     paths = [got["path"] for got in seen]
