@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 
 from flask import Blueprint, copy_current_request_context, current_app, g, request
 
@@ -18,7 +19,6 @@ executor = ThreadPoolExecutor(2)
 lock = threading.Lock()
 local = threading.local()
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
-finished: dict[str, str] = {}
 counted = [0]
 
 
@@ -58,19 +58,26 @@ def started() -> dict[str, object]:
 @blueprint.post("/later/<name>")
 def later(name: str) -> dict[str, object]:
     """Start a thread that continues after the response."""
+    # A file, because another process may handle the next request.
+    result = Path(f"/tmp/later-{name}")
 
     def finish() -> None:
         time.sleep(0.3)
-        finished[name] = threading.current_thread().name
+        result.write_text(threading.current_thread().name, encoding="utf-8")
 
     threading.Thread(target=finish, name=f"later-{name}").start()
-    return {"finished": name in finished}
+    return {"finished": result.exists()}
 
 
 @blueprint.get("/later/<name>")
 def found_later(name: str) -> dict[str, object]:
-    """Return the result of that thread."""
-    return {"by": finished.get(name)}
+    """Return the result of that thread, and delete it."""
+    result = Path(f"/tmp/later-{name}")
+    if not result.exists():
+        return {"by": None}
+    text = result.read_text(encoding="utf-8")
+    result.unlink()
+    return {"by": text}
 
 
 @blueprint.get("/own/<name>")
