@@ -73,10 +73,9 @@ def later(name: str) -> dict[str, object]:
 def found_later(name: str) -> dict[str, object]:
     """Return the result of that thread, and delete it."""
     result = Path(f"/tmp/later-{name}")
-    if not result.exists():
-        return {"by": None}
-    text = result.read_text(encoding="utf-8")
-    result.unlink()
+    text = result.read_text(encoding="utf-8") if result.exists() else ""
+    if text:
+        result.unlink()
     return {"by": text}
 
 
