@@ -174,7 +174,7 @@ def test_all_targets_are_met(made_up):
         ("over_documentation_baseline", 0.6, "application +400 µs, proxy +100 µs"),
         ("proxied_over_direct_half_a_cpu", 0.6, "application +300 µs"),
         ("p99_over_direct_at_half_load", 1.6, "application busy 50.0 → 50.0 %"),
-        ("cost_over_flask", 26.0, "now 600 + 200 + 20 = 820 µs"),
+        ("cost_over_flask", 26.0, "current 600 + 200 + 20 = 820 µs"),
         ("errors", 3, ""),
     ],
 )

@@ -65,22 +65,29 @@ def cpus(cgroup: Path) -> int:
     return available or 1
 
 
+def pids_limit(cgroup: Path = CGROUP) -> float:
+    """Return how many processes and threads this container may have: cgroup v2, then v1."""
+    for file in ("pids.max", "pids/pids.max"):
+        try:
+            limit = (cgroup / file).read_text().strip()
+        except OSError:
+            continue
+        if limit != "max":
+            return int(limit)
+    return math.inf
+
+
 def check_limits(found: Mapping[str, str], tmp_bytes: int, cgroup: Path = CGROUP) -> None:
     """Check that the settings in ``found`` fit into this container and its /tmp of ``tmp_bytes``.
 
     Raises SystemExit with the setting to change: requests would fail with 502 or 500 under load.
     """
     threads = int(found["WEB_CONCURRENCY"]) * int(found["WEB_THREADS"])
-    for file in ("pids.max", "pids/pids.max"):
-        try:
-            limit = (cgroup / file).read_text().strip()
-        except OSError:
-            continue
-        if limit != "max" and threads + OTHER_PIDS > int(limit):
-            raise SystemExit(
-                f"WEB_CONCURRENCY * WEB_THREADS is {threads}. With {OTHER_PIDS} more, that exceeds "
-                f"this container's limit of {limit} processes and threads. Raise APP_PIDS."
-            )
+    if threads + OTHER_PIDS > (limit := pids_limit(cgroup)):
+        raise SystemExit(
+            f"WEB_CONCURRENCY * WEB_THREADS is {threads}. With {OTHER_PIDS} more, that exceeds "
+            f"this container's limit of {limit} processes and threads. Raise APP_PIDS."
+        )
     # Some servers store an upload in /tmp, and Flask stores the files of a form there too.
     if 2 * int(found["MAX_CONTENT_LENGTH"]) > tmp_bytes:
         raise SystemExit(

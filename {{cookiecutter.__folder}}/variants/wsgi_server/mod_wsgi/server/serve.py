@@ -12,12 +12,21 @@ from importlib import import_module
 from pathlib import Path
 
 from mod_wsgi.express.platform import MOD_WSGI_SO
+from start import OTHER_PIDS, pids_limit
 
 # Until httpd runs, no request is in flight. By default Python would ignore its stop signal.
 signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 
+# A request needs a thread of httpd in addition to one of Python. A process of httpd has 25 of these
+# and two others. As many as the container's limit allows, at most 16: more would fail under load.
+python_threads = int(os.environ["WEB_CONCURRENCY"]) * int(os.environ["WEB_THREADS"])
+left = pids_limit() - OTHER_PIDS - python_threads
+processes = int(max(1, min(16, left / 27)))
+
 os.environ.update(
+    HTTPD_PROCESSES=str(processes),
+    HTTPD_THREADS=str(25 * processes),
     MOD_WSGI_SO=str(MOD_WSGI_SO),
     PYTHON_HOME=sys.prefix,
     SERVER_FOLDER=str(Path(__file__).parent),
