@@ -18,15 +18,14 @@ from start import OTHER_PIDS, pids_limit
 signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 
-# A request needs a thread of httpd in addition to one of Python. A process of httpd has 25 of these
-# and two others. As many as the container's limit allows, at most 16: more would fail under load.
+# A request needs a thread of httpd in addition to one of Python. 128 are enough to queue requests; no
+# more than the container's limit of processes and threads leaves.
 python_threads = int(os.environ["WEB_CONCURRENCY"]) * int(os.environ["WEB_THREADS"])
 left = pids_limit() - OTHER_PIDS - python_threads
-processes = int(max(1, min(16, left / 27)))
+httpd_threads = int(max(32, min(max(128, python_threads), left)))
 
 os.environ.update(
-    HTTPD_PROCESSES=str(processes),
-    HTTPD_THREADS=str(25 * processes),
+    HTTPD_THREADS=str(httpd_threads),
     MOD_WSGI_SO=str(MOD_WSGI_SO),
     PYTHON_HOME=sys.prefix,
     SERVER_FOLDER=str(Path(__file__).parent),
