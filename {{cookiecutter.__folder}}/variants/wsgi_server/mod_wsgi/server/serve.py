@@ -18,8 +18,8 @@ from start import OTHER_PIDS, pids_limit
 signal.signal(signal.SIGWINCH, lambda *_: sys.exit())
 import_module("application")
 
-# A request needs a thread of httpd in addition to one of Python. 128 are enough to queue requests; no
-# more than the container's limit of processes and threads leaves.
+# A request needs a thread of httpd in addition to one of Python. 128 are enough to queue requests,
+# and the container's limit of processes and threads may leave fewer.
 python_threads = int(os.environ["WEB_CONCURRENCY"]) * int(os.environ["WEB_THREADS"])
 left = pids_limit() - OTHER_PIDS - python_threads
 httpd_threads = int(max(32, min(max(128, python_threads), left)))
