@@ -108,7 +108,7 @@ def show(url: str, running: subprocess.Popen | None = None) -> None:
             time.sleep(0.1)  # polling interval; the response ends the wait
     # The heading is the project's name, which names the pair: see make_project().
     (name,) = re.findall("<h1>(.*)</h1>", response.text)
-    say(f"\nURL:    {url}\nAnswer: {response.status_code}, {name}")
+    say(f"\nURL:    {url}\nStatus: {response.status_code}, {name}")
     say(f"Proxy:  {'none' if running else response.headers['Server']}")
     if response.status_code != 200:
         raise SystemExit("The status should be 200.")

@@ -69,12 +69,11 @@ class Boundary:
         return self.app(environ, start_response)
 
 
-def check_request() -> Response | None:
-    """Reject or redirect a request that no view should handle.
+def check_request() -> None:
+    """Reject a request that no view should handle.
 
     The response is 400 if a header contains a control character, which some servers accept (RFC
     9110, 5.5), and 413 if the body is too long: Flask checks the length only if the view reads it.
-    With HTTPS_REDIRECT, plain HTTP is redirected to HTTPS, except for health checks.
     """
     environ = request.environ
     text = "".join([environ[name] for name in environ if name.startswith("HTTP_")])
@@ -86,10 +85,13 @@ def check_request() -> Response | None:
         limit = current_app.config["MAX_CONTENT_LENGTH"]
         if (request.content_length or 0) > limit:
             raise RequestEntityTooLarge
-    insecure = current_app.config["HTTPS_REDIRECT"] and not request.is_secure
-    if insecure and request.blueprint != "health":
-        return redirect(request.url.replace("http:", "https:", 1), 308)
-    return None
+
+
+def redirect_to_https() -> Response | None:
+    """Redirect plain HTTP to HTTPS, except for health checks."""
+    if request.is_secure or request.blueprint == "health":
+        return None
+    return redirect(request.url.replace("http:", "https:", 1), 308)
 
 
 def init_app(app: Flask) -> None:
@@ -105,5 +107,7 @@ def init_app(app: Flask) -> None:
         x_prefix=settings["PROXY_FIX_X_PREFIX"],
     )
     app.wsgi_app = Boundary(proxy_fix, settings)  # type: ignore[method-assign]
-    # One function for all checks, because Flask needs a microsecond to call each hook.
+    # One function for both checks, because Flask needs a microsecond to call each hook.
     app.before_request(check_request)
+    if settings["HTTPS_REDIRECT"]:
+        app.before_request(redirect_to_https)
