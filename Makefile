@@ -8,6 +8,9 @@ PYTHON := .venv/bin/python
 # time limits begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
+# The tests start Python thousands of times, and without cached bytecode each start compiles all modules.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
 
 help: ## list the targets

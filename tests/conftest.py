@@ -40,10 +40,22 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a pair's disruptive tests last, so that the others run on an unchanged stack."""
+    """Run a pair's disruptive tests last, so that the others run on an unchanged stack.
+
+    Tests without the engine run first, beside one pair's: while that pair's process installs the
+    engine and builds the base images, the other processes have work.
+    """
     items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
+    first = next((found[0] for item in items if (found := place(item.nodeid))), None)
+    items.sort(key=lambda item: not is_early(item, first))
     for item in items:
         expect_failure(item)
+
+
+def is_early(item: pytest.Item, first: Pair | None) -> bool:
+    """Return whether a test needs no engine, or is a test of the pair ``first``."""
+    placed = place(item.nodeid)
+    return placed[0] == first if placed else "engine" not in getattr(item, "fixturenames", ())
 
 
 def expect_failure(item: pytest.Item) -> None:

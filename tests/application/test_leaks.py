@@ -7,6 +7,7 @@ from itertools import cycle, islice
 
 import requests
 
+from tests.harness.load import new_session
 from tests.harness.stack import Stack, wait_until
 
 from .together import AT_A_TIME, MIXED, results, together
@@ -20,7 +21,7 @@ def send(stack: Stack, count: int) -> None:
 
     def send_one(path: str) -> None:
         if not hasattr(local, "session"):
-            local.session = requests.Session()
+            local.session = new_session()
             sessions.append(local.session)
         # Responses that fail on purpose are truncated.
         with suppress(requests.RequestException):

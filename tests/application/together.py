@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from requests import Response, request
+from requests import Response
 
+from tests.harness.load import new_session
 from tests.harness.stack import Stack
 
 # More than the threads of the default pair, so that some requests have to wait.
@@ -52,7 +53,8 @@ def together(
     url = stack.url
 
     def send(path: str) -> Response:
-        return request(method, url + path, timeout=timeout, **arguments)
+        with new_session() as session:
+            return session.request(method, url + path, timeout=timeout, **arguments)
 
     with ThreadPoolExecutor(at_a_time) as pool:
         return list(pool.map(send, paths))

@@ -11,6 +11,16 @@ from uuid import uuid4
 import requests
 
 
+def new_session() -> requests.Session:
+    """Return a session for local URLs, which ignores .netrc and the environment's proxies.
+
+    Reading them takes a third of a request's CPU time.
+    """
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The result of one request."""
@@ -40,14 +50,17 @@ def ask(
     began = time.monotonic()
     status, text, cut = None, "", False
     try:
-        with requests.get(
-            url,
-            timeout=timeout,
-            headers=headers,
-            verify=verify,
-            stream=True,
-            allow_redirects=False,
-        ) as response:
+        with (
+            new_session() as session,
+            session.get(
+                url,
+                timeout=timeout,
+                headers=headers,
+                verify=verify,
+                stream=True,
+                allow_redirects=False,
+            ) as response,
+        ):
             status = response.status_code
             text = response.text
     except requests.RequestException as error:

@@ -20,6 +20,7 @@ from pytest_docker.plugin import Services, get_docker_services
 
 from tests import engine
 
+from .load import new_session
 from .template import EXPECTATIONS, Pair, base_images
 
 Found = TypeVar("Found")
@@ -70,7 +71,7 @@ class Stack:
     folder: Path
     name: str
     services: Services
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=new_session)
     # The log of each container when the stack became healthy, by service.
     first_logs: dict[str, str] = field(default_factory=dict)
     # The result of the idle connection check: see tests/harness/idle.py.
@@ -159,9 +160,10 @@ class Stack:
 
     def wait_for_log(self, service: str, text: str) -> list[str]:
         """Wait until ``text`` is in a service's log, and return the log's last lines."""
+        container = self.container(service)
 
         def found() -> list[str]:
-            log = self.container(service).logs(tail=200).decode()
+            log = container.logs(tail=200).decode()
             return log.splitlines() if text in log else []
 
         return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")

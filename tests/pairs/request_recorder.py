@@ -9,8 +9,8 @@ from email.message import Message
 from uuid import uuid4
 
 import pytest
-import requests
 
+from tests.harness.load import new_session
 from tests.harness.raw_http import Exchange, Reply, exchange
 from tests.harness.stack import Stack
 
@@ -91,7 +91,8 @@ class RequestRecorder:
 
     def get(self, path: str) -> dict:
         """Send a GET request as another client, on a new connection; return the JSON."""
-        response = requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
+        with new_session() as session:
+            response = session.get(f"http://127.0.0.1:{self.port}{path}", timeout=15)
         assert response.status_code == 200, response.text
         return response.json()
 
