@@ -11,20 +11,20 @@ JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 # The tests start Python thousands of times, and without cached bytecode each start compiles all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run stop test test-all smoke differential day-two updating overlays real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all smoke differential readme-commands updating development tls real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
 .venv/ready: tests/requirements.txt
-	python3 -m tests.harness.venv
+	python3 -m tests.lib.venv
 	touch $@
 
 run: .venv/ready ## generate and start a service, and show its URL: make run WSGI_SERVER=uwsgi PROXY=apache
-	@$(PYTHON) -m tests.harness.run $(WSGI_SERVER) $(PROXY) --python-version $(PYTHON_VERSION)
+	@$(PYTHON) -m tools.run $(WSGI_SERVER) $(PROXY) --python-version $(PYTHON_VERSION)
 
 stop: .venv/ready ## stop and remove everything that make run started
-	@$(PYTHON) -m tests.harness.run --stop
+	@$(PYTHON) -m tools.run --stop
 
 test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair
 ifdef PAIR
@@ -48,14 +48,17 @@ else
 	$(PYTHON) -m pytest tests/differential
 endif
 
-day-two: .venv/ready ## run only the tests of a project's first week, its workflow and its error messages
-	$(PYTHON) -m pytest tests/day_two -n $(JOBS)
+readme-commands: .venv/ready ## run only the tests of a project's first week, its workflow and its error messages
+	$(PYTHON) -m pytest tests/readme_commands -n $(JOBS)
 
 updating: .venv/ready ## run only the tests of updates from earlier versions
 	$(PYTHON) -m pytest tests/updating -n $(JOBS)
 
-overlays: .venv/ready ## run only the tests of compose.dev.yaml and compose.tls.yaml
-	$(PYTHON) -m pytest tests/overlays -n $(JOBS)
+development: .venv/ready ## run only the tests of compose.dev.yaml
+	$(PYTHON) -m pytest tests/development -n $(JOBS)
+
+tls: .venv/ready ## run only the tests of compose.tls.yaml
+	$(PYTHON) -m pytest tests/tls -n $(JOBS)
 
 real: .venv/ready ## run the tests of real applications in generated projects
 	$(PYTHON) -m pytest tests/real -n $(JOBS)
@@ -71,26 +74,26 @@ observability: .venv/ready ## run only the tests of the front page in a browser,
 	$(PYTHON) -m pytest tests/observability -n $(JOBS)
 
 conformance: .venv/ready ## test every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
-	$(PYTHON) -m pytest -p tests.harness.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
-	$(PYTHON) -m tests.harness.docs
+	$(PYTHON) -m pytest -p tools.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
+	$(PYTHON) -m tools.docs
 
 mutations: .venv/ready ## check that the tests detect deliberate faults, write docs/mutations.md
-	$(PYTHON) -m tests.harness.mutants
+	$(PYTHON) -m tools.mutations
 
 bench: .venv/ready ## measure every pair in two hours, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part in ten minutes
-	$(PYTHON) -m tests.bench $(addprefix --pair ,$(PAIR))
+	$(PYTHON) -m tools.bench $(addprefix --pair ,$(PAIR))
 
 bench-page: .venv/ready ## generate docs/performance.md and its charts from docs/performance.json
-	$(PYTHON) -m tests.bench.page
+	$(PYTHON) -m tools.bench.page
 
 bench-check: .venv/ready ## check in two minutes whether a response needs more CPU time than recorded
-	$(PYTHON) -m tests.bench --check $(addprefix --pair ,$(PAIR))
+	$(PYTHON) -m tools.bench --check $(addprefix --pair ,$(PAIR))
 
 bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, write docs/scaling.json
-	$(PYTHON) -m tests.bench.sizing
+	$(PYTHON) -m tools.bench.sizing
 
 docs: .venv/ready ## update the generated parts of the pages
-	$(PYTHON) -m tests.harness.docs
+	$(PYTHON) -m tools.docs
 
 links: ## check every link in the pages: needs the network, and lychee
 	lychee --no-progress --exclude-loopback '*.md' 'docs/**/*.md'
@@ -102,7 +105,7 @@ engine-stop: ## stop the private engine, if there is one
 	python3 -m tests.engine down
 
 locks: .venv/ready ## pin the newest releases of all requirements, with hashes; SERVER=name: that one's
-	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tests.harness.locks $(SERVER)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tools.locks $(SERVER)
 
 clean: stop ## remove the files that the other targets created
 	rm -rf .run .venv

@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.harness.conformance import place
-from tests.harness.stack import prepare_engine
-from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_failures
+from tests.lib.node_ids import place
+from tests.lib.stack import prepare_engine
+from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_failures
 
 # pytest explains its failed assertions too, regardless of which module imports it first.
 pytest.register_assert_rewrite("tests.pairs.request_recorder")

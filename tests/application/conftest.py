@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.harness.stack import Stack, run_stack
-from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, Pair, base_images
+from tests.lib.stack import Stack, run_stack
+from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, Pair, base_images
 from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
 from tests.pairs.project import PACKAGE, make_project
 

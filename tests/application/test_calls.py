@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 
 from .together import results
 

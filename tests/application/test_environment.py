@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 
 from .together import AT_A_TIME, results
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.stack import Stack, wait_until
+from tests.lib.stack import Stack, wait_until
 
 from .together import results, together
 

@@ -7,8 +7,8 @@ from itertools import cycle, islice
 
 import requests
 
-from tests.harness.load import new_session
-from tests.harness.stack import Stack, wait_until
+from tests.lib.load import new_session
+from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, MIXED, results, together
 from .watch import use

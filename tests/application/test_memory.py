@@ -4,8 +4,8 @@ from collections import Counter
 
 import pytest
 
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import recycles
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import recycles
 
 from .together import results, together
 from .watch import use

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.stack import Stack, wait_until
+from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, results
 

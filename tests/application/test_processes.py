@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tests.harness.stack import Stack
-from tests.harness.template import Pair
+from tests.lib.stack import Stack
+from tests.lib.template import Pair
 
 from .conftest import app_base
 from .together import results

@@ -7,7 +7,7 @@ from itertools import cycle
 import pytest
 import requests
 
-from tests.harness.stack import Stack, wait_until
+from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, MIXED, together
 

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from requests import post
 
-from tests.harness.stack import Stack, wait_until
+from tests.lib.stack import Stack, wait_until
 
 from .together import results, together
 

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from requests import Response
 
-from tests.harness.load import new_session
-from tests.harness.stack import Stack
+from tests.lib.load import new_session
+from tests.lib.stack import Stack
 
 # More than the threads of the default pair, so that some requests have to wait.
 AT_A_TIME = 8

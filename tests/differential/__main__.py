@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 from random import Random
 
-from tests.harness.stack import prepare_engine
-from tests.harness.template import PAIRS, PROXIES, PYTHON_VERSIONS
+from tests.lib.stack import prepare_engine
+from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS
 
 from .case import corpus
 from .compare import accepted, compare, report, unexplained

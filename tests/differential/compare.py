@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
-from tests.harness.template import PAIRS
+from tests.lib.template import PAIRS
 
 from .case import Case
 from .observe import Observation

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.template import PAIRS, Pair
+from tests.lib.template import PAIRS, Pair
 from tests.pairs.mutations import MUTATIONS
 
 from .case import corpus

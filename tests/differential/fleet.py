@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import docker
 import requests
 
-from tests.harness.stack import Stack, run_stack
-from tests.harness.template import Pair
+from tests.lib.stack import Stack, run_stack
+from tests.lib.template import Pair
 from tests.pairs.project import PACKAGE, make_project
 
 from .case import Case

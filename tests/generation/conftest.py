@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import OPTIONS, PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
+from tests.lib.template import OPTIONS, PAIRS, PYTHON_VERSIONS, ROOT, Pair, generate
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from cookiecutter.environment import StrictEnvironment
 from cookiecutter.generate import generate_context
 from cookiecutter.prompt import prompt_for_config
 
-from ..harness.template import ROOT
+from tests.lib.template import ROOT
 
 
 def rendered_answers(**answers: str) -> dict[str, Any]:

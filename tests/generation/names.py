@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from ..harness.template import FACTS
+from tests.lib.template import FACTS
 
 # Proxy settings for the protocols that it is compiled with, each named after a protocol.
 OWN_DIRECTIVE = re.compile(r"^ *[a-z]+_temp_path ")

@@ -8,7 +8,7 @@ import pytest
 from cookiecutter.exceptions import FailedHookException
 from cookiecutter.main import cookiecutter
 
-from ..harness.template import FACTS, ROOT, SERVERS, generate
+from tests.lib.template import FACTS, ROOT, SERVERS, generate
 
 FREE_TEXT = ("project_name", "description", "author_name")
 TYPED = (*FREE_TEXT, "project_slug", "package_name", "author_email")

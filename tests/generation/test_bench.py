@@ -8,13 +8,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.bench import __main__ as bench
-from tests.bench import page, rounds
-from tests.bench.figures import CONFIDENCE, Figure, interval
-from tests.bench.load import Pace, paced
-from tests.bench.neighbours import NEIGHBOURS
-from tests.bench.targets import COMPARISONS, COST_BEFORE
-from tests.harness.template import PAIRS, PROXIES, SERVERS
+from tests.lib.template import PAIRS, PROXIES, SERVERS
+from tools.bench import __main__ as bench
+from tools.bench import page, rounds
+from tools.bench.figures import CONFIDENCE, Figure, interval
+from tools.bench.load import Pace, paced
+from tools.bench.neighbours import NEIGHBOURS
+from tools.bench.targets import COMPARISONS, COST_BEFORE
 
 # --- Figures ---
 

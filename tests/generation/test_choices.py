@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ..harness.template import FACTS, FOLDER, PROXIES, SERVERS
+from tests.lib.template import FACTS, FOLDER, PROXIES, SERVERS
 
 QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
 MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]

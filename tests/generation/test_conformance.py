@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from ..harness import conformance
-from ..harness.template import PAIRS, ROOT
+from tests.lib.template import PAIRS, ROOT
+from tools import conformance
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def recorded() -> dict[str, conformance.Facts]:
 
 @pytest.fixture(scope="module")
 def expected() -> dict[str, conformance.Facts]:
-    command = "-m pytest -p tests.harness.conformance --collect-only --quiet -n 0 tests/pairs"
+    command = "-m pytest -p tools.conformance --collect-only --quiet -n 0 tests/pairs"
     command += " tests/application"
     done = subprocess.run(
         [sys.executable, *command.split()], cwd=ROOT, capture_output=True, text=True, check=False

@@ -12,10 +12,11 @@ import pytest
 from markdown_it import MarkdownIt
 from mdit_py_plugins.anchors import anchors_plugin
 
-from ..harness import docs
-from ..harness.readme import blocks, commands, page_commands
-from ..harness.settings import defaults, explained, readers
-from ..harness.template import FACTS, PAIRS, ROOT, SERVERS, expected_failures
+from tests.lib.readme import blocks, commands, page_commands
+from tests.lib.template import FACTS, PAIRS, ROOT, SERVERS, expected_failures
+from tools import docs
+from tools.settings import defaults, explained, readers
+
 from .conftest import Project
 from .test_readme import words_given_to
 
@@ -247,7 +248,7 @@ def test_messages_of_the_troubleshooting_page_are_produced():
     headings = [
         heading for heading in re.findall(r"^## (.*)", text, re.M) if blocks(page, "text", heading)
     ]
-    assert set(headings) == words_given_to("assert_told", "day_two")
+    assert set(headings) == words_given_to("assert_told", "readme_commands")
 
 
 def test_pages_name_only_existing_choices():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.template import EXPECTATIONS, PROXIES, ROOT, SERVERS
+from tests.lib.template import EXPECTATIONS, PROXIES, ROOT, SERVERS
 
 EXPECTED_FAILURES = [
     (failure, others)

@@ -8,7 +8,7 @@ import pytest
 from jinja2 import Environment, FileSystemLoader
 from markdown_it import MarkdownIt
 
-from ..harness.template import generate
+from tests.lib.template import generate
 
 AWKWARD = [
     """He said "it's" 'fine'""",

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import PAIRS, ROOT, generate
+from tests.lib.template import PAIRS, ROOT, generate
+
 from .contexts import environment, rendered_answers
 
 HOOKS = sorted((ROOT / "hooks").glob("*.py"))

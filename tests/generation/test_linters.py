@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import PROXIES, ROOT, SERVERS, generate
+from tests.lib.template import PROXIES, ROOT, SERVERS, generate
+
 from .conftest import Project, run_tool
 
 
@@ -93,4 +94,4 @@ def test_own_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 def test_duplicate_code():
     """There is no duplicate code; too slow for a pre-commit hook."""
-    run_tool("pylint", "--disable=all", "--enable=duplicate-code", "hooks", "tests")
+    run_tool("pylint", "--disable=all", "--enable=duplicate-code", "hooks", "tests", "tools")

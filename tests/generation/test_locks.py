@@ -9,7 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ..harness.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS
+from tests.lib.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS
+
 from .contexts import environment, rendered_answers
 
 SHARED = [FOLDER / "requirements.txt", FOLDER / "requirements-dev.txt"]

@@ -4,7 +4,8 @@ from collections import Counter
 
 import pytest
 
-from ..harness.template import PAIRS, ROOT, generate
+from tests.lib.template import PAIRS, ROOT, generate
+
 from ..pairs.mutations import MUTATIONS
 
 

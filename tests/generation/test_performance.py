@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench import page
-from tests.bench.neighbours import NEIGHBOURS
-from tests.bench.targets import COMPARISONS, MAIN
-from tests.harness.template import PAIRS, PROXIES, SERVERS, Pair
+from tests.lib.template import PAIRS, PROXIES, SERVERS, Pair
+from tools.bench import page
+from tools.bench.neighbours import NEIGHBOURS
+from tools.bench.targets import COMPARISONS, MAIN
 
 # --- Recorded figures ---
 

@@ -7,7 +7,8 @@ import tomllib
 import pytest
 import yaml
 
-from ..harness.template import FACTS, FOLDER, LICENSES, OPTIONS, generate, template_files
+from tests.lib.template import FACTS, FOLDER, LICENSES, OPTIONS, generate, template_files
+
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.template import FOLDER
+from tests.lib.template import FOLDER
 
 (SCRIPT,) = (FOLDER / "variants/proxy").rglob("16-settings.envsh")
 pytestmark = pytest.mark.posix

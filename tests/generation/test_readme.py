@@ -2,8 +2,8 @@
 
 import ast
 
-from ..harness.readme import claims, commands, readme_commands
-from ..harness.template import FACTS, ROOT, generate
+from tests.lib.readme import claims, commands, readme_commands
+from tests.lib.template import FACTS, ROOT, generate
 
 # Commands of a project's README that no test runs, and why.
 NOT_RUN = {
@@ -30,10 +30,11 @@ def test_every_command_of_a_projects_readme_is_run(tmp_path):
     project = generate(tmp_path)
     found = readme_commands(project)
     run = words_given_to("run_readme", ".")
-    # The tests of compose's overlays run all commands below a heading.
+    # These tests run all commands below a heading.
     under = {
         heading: commands(project / "README.md", heading)
-        for heading in words_given_to("commands", "overlays")
+        for folder in ("development", "tls")
+        for heading in words_given_to("commands", folder)
     }
     assert not run & set(NOT_RUN)
     for text in found:

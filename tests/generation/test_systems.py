@@ -11,7 +11,8 @@ from pathlib import Path, PureWindowsPath
 
 import pytest
 
-from ..harness.template import FACTS, FOLDER, ROOT, generate, template_files
+from tests.lib.template import FACTS, FOLDER, ROOT, generate, template_files
+
 from .contexts import environment, rendered_answers
 
 # Names that are devices on Windows, with any suffix.

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jinja2 import nodes
 
-from ..harness.template import (
+from tests.lib.template import (
     FACTS,
     FOLDER,
     LICENSES,
@@ -17,6 +17,7 @@ from ..harness.template import (
     ROOT,
     template_files,
 )
+
 from .contexts import environment, rendered_answers
 from .names import CHOICES, OWN_DIRECTIVE, foreign_names
 
@@ -112,14 +113,16 @@ def own_choice(path: Path) -> list[str]:
 
 # Tests that may name choices: observed behaviour, platforms, replacements of images, and
 # comparisons.
-KNOW_CHOICES = {"pairs", "differential", "hosting", "engine", "bench"}
+KNOW_CHOICES = {"pairs", "differential", "hosting", "engine"}
 
 
 def one_source_files() -> list[Path]:
     """Return the files that must not name any server or proxy."""
     found = [*template_files(), *(ROOT / "hooks").glob("*.py")]
     tests = [path for path in (ROOT / "tests").iterdir() if path.is_dir()]
-    for folder in [*(path for path in tests if path.name not in KNOW_CHOICES), ROOT / ".github"]:
+    folders = [path for path in tests if path.name not in KNOW_CHOICES]
+    found += (ROOT / "tools").glob("*.py")
+    for folder in [*folders, ROOT / ".github"]:
         kinds = (".py", ".yml", ".yaml", ".md")
         found += [path for path in folder.rglob("*") if path.suffix in kinds]
     # A licence may have the name of a foundation that is also a product's. The other file tests

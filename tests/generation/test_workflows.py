@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ..harness.template import FACTS, FOLDER, PAIRS, ROOT
+from tests.lib.template import FACTS, FOLDER, PAIRS, ROOT
+
 from .conftest import run_tool
 
 GITHUB = ROOT / ".github"

@@ -8,9 +8,9 @@ from types import MappingProxyType
 
 import docker
 
-from tests.harness.load import ask
-from tests.harness.stack import wait_until
-from tests.harness.template import FACTS
+from tests.lib.load import ask
+from tests.lib.stack import wait_until
+from tests.lib.template import FACTS
 
 IMAGE = FACTS["_proxies"]["nginx"]["image"]
 

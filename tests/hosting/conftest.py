@@ -8,9 +8,9 @@ from pathlib import Path
 import docker
 import pytest
 
-from tests.harness.stack import run
-from tests.harness.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
-from tests.harness.tried import try_on
+from tests.lib.stack import run
+from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.lib.tried import try_on
 
 # Three very different servers, each behind every proxy.
 PAIRS_TRIED = [Pair(server, proxy) for server in SERVERS[::3] for proxy in PROXIES]

@@ -9,7 +9,7 @@ import os
 import pytest
 import requests
 
-from tests.harness.template import EXPECTATIONS
+from tests.lib.template import EXPECTATIONS
 
 CLAIMS = {
     "X-Forwarded-For": "6.6.6.6",

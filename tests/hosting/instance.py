@@ -7,7 +7,7 @@ import docker
 import requests
 from docker.models.containers import Container
 
-from tests.harness.stack import wait_until
+from tests.lib.stack import wait_until
 
 from . import gvisor
 from .balancer import IMAGE, balancer

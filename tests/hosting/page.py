@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from tests.harness.readme import commands
+from tests.lib.readme import commands
 
 # Records its arguments, and its standard input if one of the arguments is "-".
 STAND_IN = """#!/usr/bin/env bash

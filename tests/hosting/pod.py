@@ -18,8 +18,8 @@ import requests
 import yaml
 from docker.models.containers import Container
 
-from tests.harness.stack import wait_until
-from tests.harness.template import FACTS
+from tests.lib.stack import wait_until
+from tests.lib.template import FACTS
 
 # The image of a sleeping container, which holds the network namespace that the containers share.
 HOLDER = FACTS["_proxies"]["nginx"]["image"]

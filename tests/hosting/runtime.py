@@ -12,8 +12,8 @@ from uuid import uuid4
 import docker
 from docker.models.containers import Container
 
-from tests.harness.load import ask
-from tests.harness.stack import run, wait_until
+from tests.lib.load import ask
+from tests.lib.stack import run, wait_until
 
 from .conftest import PROBE
 

@@ -18,8 +18,8 @@ import pytest
 import yaml
 from docker.models.containers import Container
 
-from tests.harness.stack import run, wait_until
-from tests.harness.template import FACTS, SERVERS, generate
+from tests.lib.stack import run, wait_until
+from tests.lib.template import FACTS, SERVERS, generate
 
 from . import contract, gvisor
 from .balancer import APPENDS, APPENDS_AND_ADDS_ITSELF, balancer

@@ -21,7 +21,7 @@ from azure.mgmt.web.models import (
     SiteContainer,
 )
 
-from tests.harness.template import generate
+from tests.lib.template import generate
 
 from . import contract
 from .balancer import APPENDS_WITH_PORT, balancer

@@ -12,7 +12,7 @@ import docker
 import pytest
 import yaml
 
-from tests.harness.template import generate
+from tests.lib.template import generate
 
 from . import contract
 from .balancer import APPENDS, OVERWRITES, balancer

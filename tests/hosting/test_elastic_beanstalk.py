@@ -15,8 +15,8 @@ import pytest
 import requests
 import yaml
 
-from tests.harness.stack import run, wait_until
-from tests.harness.template import FACTS, SERVERS, generate
+from tests.lib.stack import run, wait_until
+from tests.lib.template import FACTS, SERVERS, generate
 
 from . import contract
 from .balancer import APPENDS, balancer

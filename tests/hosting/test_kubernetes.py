@@ -11,14 +11,14 @@ from uuid import uuid4
 import docker
 import pytest
 
-from tests.harness.load import ask, load
-from tests.harness.stack import wait_until
 from tests.hosting import contract
 from tests.hosting.balancer import APPENDS, balancer
 from tests.hosting.conftest import PACKAGE, Built
 from tests.hosting.page import follow
 from tests.hosting.pod import Manifest, Pod, kustomize, one, running
 from tests.hosting.runtime import network, probe_views
+from tests.lib.load import ask, load
+from tests.lib.stack import wait_until
 
 OVERLAY = Path("deploy/kubernetes/overlays/production")
 

@@ -11,10 +11,10 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.harness.stack import run
-from tests.harness.template import FACTS, OPTIONS, Pair, generate
 from tests.hosting.conftest import PAIRS_TRIED
 from tests.hosting.pod import Manifest, kustomize, one
+from tests.lib.stack import run
+from tests.lib.template import FACTS, OPTIONS, Pair, generate
 
 # The newest version that the pinned kubernetes-validate supports.
 KUBERNETES = "1.37.0"

@@ -21,8 +21,8 @@ import pytest
 import requests
 from docker.models.containers import Container
 
-from tests.harness.stack import run, wait_until
-from tests.harness.template import FACTS, FOLDER, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
+from tests.lib.stack import run, wait_until
+from tests.lib.template import FACTS, FOLDER, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
 
 from . import contract
 from .balancer import APPENDS, balancer

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.harness.readme import blocks
-from tests.harness.template import FACTS, generate
+from tests.lib.readme import blocks
+from tests.lib.template import FACTS, generate
 
 # The platforms' files for the application without the sidecar, with the number of proxies that add
 # an address to X-Forwarded-For. Headers that a platform's front end does not set come from the

@@ -14,13 +14,13 @@ import docker
 import pytest
 import yaml
 
-from tests.harness.load import ask, load
-from tests.harness.stack import run, wait_until
-from tests.harness.template import PROXIES
 from tests.hosting import contract
 from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
 from tests.hosting.page import follow
 from tests.hosting.runtime import probe_views
+from tests.lib.load import ask, load
+from tests.lib.stack import run, wait_until
+from tests.lib.template import PROXIES
 
 # Creating or leaving a swarm breaks the name resolution of all other containers for half a minute.
 pytestmark = pytest.mark.alone

@@ -10,8 +10,8 @@ import docker
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.harness.stack import Stack, run, run_stack, wait_until
-from tests.harness.template import PYTHON_VERSIONS, Pair, base_images, generate
+from tests.lib.stack import Stack, run, run_stack, wait_until
+from tests.lib.template import PYTHON_VERSIONS, Pair, base_images, generate
 
 BROWSER = Path(__file__).parent / "browser"
 BROWSER_IMAGE = "cookiecutter-flask-sidecar-browser"

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Error, Page, Response
 
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import FACTS, PROXIES, SERVERS, Pair
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import FACTS, PROXIES, SERVERS, Pair
 
 # The server makes no difference here: the first one has the smallest files.
 PAIRS = [Pair(SERVERS[0], proxy) for proxy in PROXIES]

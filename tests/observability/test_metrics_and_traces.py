@@ -12,8 +12,8 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import (
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import (
     OPTIONS,
     PROXIES,
     PYTHON_VERSIONS,

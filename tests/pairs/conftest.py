@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.idle import watch_idle_connection, watch_slow_upload
-from tests.harness.stack import Stack, run_stack
-from tests.harness.template import PAIRS, Pair
+from tests.lib.idle import watch_idle_connection, watch_slow_upload
+from tests.lib.stack import Stack, run_stack
+from tests.lib.template import PAIRS, Pair
 from tests.pairs.project import PACKAGE, PROBE, make_project
 
 

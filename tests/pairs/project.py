@@ -4,7 +4,7 @@ import gzip
 import shutil
 from pathlib import Path
 
-from tests.harness.template import PROXIES, PYTHON_VERSIONS, Pair, generate
+from tests.lib.template import PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.mutations import MUTATIONS
 from tests.pairs.static_files import COMPRESSED, NAMED, OWN_COPY
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.load import new_session
-from tests.harness.raw_http import Exchange, Reply, exchange
-from tests.harness.stack import Stack
+from tests.lib.load import new_session
+from tests.lib.raw_http import Exchange, Reply, exchange
+from tests.lib.stack import Stack
 
 FIRST = "/probe/echo/first/TOKEN"
 # Must never reach the application: it is inside the first request's body, or follows its end.

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
 
 SIZES = [0, 1, 1024, 70_000, 300_000, 1024 * 1024]
 LIMIT = 10 * 1024 * 1024

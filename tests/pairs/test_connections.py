@@ -7,8 +7,8 @@ from statistics import median
 
 import pytest
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
 
 
 def test_pipelined_requests_get_responses_in_order(stack: Stack):

@@ -9,8 +9,8 @@ from itertools import cycle, islice
 
 import pytest
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
 
 # Just below the limit of a header's size.
 SIZE = 16_000

@@ -6,7 +6,7 @@ from statistics import median
 import pytest
 import requests
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 
 
 def harmless(response: requests.Response) -> bool:

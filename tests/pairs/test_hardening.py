@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from docker.models.containers import Container
 
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import EXPECTATIONS, FACTS
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import EXPECTATIONS, FACTS
 
 # Paths inside the containers, which have no other users.
 TMP, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108

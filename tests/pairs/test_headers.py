@@ -4,8 +4,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.harness.raw_http import exchange
-from tests.harness.stack import Stack, wait_until
+from tests.lib.raw_http import exchange
+from tests.lib.stack import Stack, wait_until
 from tests.pairs.request_recorder import FIRST, GUARDS, Probe, assert_guarded, check, request
 
 TAKEN = frozenset({200})

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 
 pytestmark = pytest.mark.disruptive
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 
 
 @pytest.mark.patient

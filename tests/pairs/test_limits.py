@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.raw_http import exchange
-from tests.harness.stack import Stack
+from tests.lib.raw_http import exchange
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import assert_guarded, request
 
 LINE = "GET /probe/empty HTTP/1.1"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import configured, gateway, told
 
 pytestmark = pytest.mark.disruptive

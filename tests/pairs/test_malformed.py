@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.harness.raw_http import exchange
-from tests.harness.stack import Stack
+from tests.lib.raw_http import exchange
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import CLOSED, FIRST, Probe, assert_guarded, check, request
 
 REFUSED = frozenset({400})

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.load import ask
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack, wait_until
+from tests.lib.load import ask
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack, wait_until
 from tests.pairs.request_recorder import configured
 
 # These tests displace the proxy's idle connections, which another test observes.

@@ -4,8 +4,8 @@ from urllib.parse import quote, unquote
 
 import pytest
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
 
 
 def ask(stack: Stack, target: bytes):

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.raw_http import exchange
-from tests.harness.stack import Stack
+from tests.lib.raw_http import exchange
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import configured, gateway, request, told
 
 pytestmark = pytest.mark.disruptive

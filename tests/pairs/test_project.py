@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.harness.stack import Stack, run
+from tests.lib.stack import Stack, run
 
 
 def test_own_unit_tests(stack: Stack):

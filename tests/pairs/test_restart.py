@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.load import ask, ask_at_once, load, retried
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import FACTS, has_processes
+from tests.lib.load import ask, ask_at_once, load, retried
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import FACTS, has_processes
 
 pytestmark = pytest.mark.disruptive
 

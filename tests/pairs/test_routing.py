@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
-from tests.harness.template import FACTS
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
+from tests.lib.template import FACTS
 
 
 @pytest.mark.smoke

@@ -10,8 +10,8 @@ from uuid import uuid4
 import pytest
 from docker.models.containers import Container
 
-from tests.harness.load import Outcome, ask, ask_at_once, load
-from tests.harness.stack import Stack, wait_until
+from tests.lib.load import Outcome, ask, ask_at_once, load
+from tests.lib.stack import Stack, wait_until
 
 pytestmark = pytest.mark.disruptive
 

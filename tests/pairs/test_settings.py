@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.load import ask_at_once, load
-from tests.harness.raw_http import exchange
-from tests.harness.stack import Stack, wait_until
-from tests.harness.template import has_processes, recycles
+from tests.lib.load import ask_at_once, load
+from tests.lib.raw_http import exchange
+from tests.lib.stack import Stack, wait_until
+from tests.lib.template import has_processes, recycles
 from tests.pairs.request_recorder import assert_guarded, request
 from tests.pairs.test_logs import HOSTILE, OWN, SHARED
 

@@ -10,9 +10,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.harness.load import Outcome, ask, load
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack, wait_until
+from tests.lib.load import Outcome, ask, load
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack, wait_until
 
 pytestmark = pytest.mark.disruptive
 

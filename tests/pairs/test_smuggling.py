@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness.stack import Stack
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import FIRST, SMUGGLED, Probe, check, request
 
 REFUSED = frozenset({400})

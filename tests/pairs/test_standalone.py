@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from tests.harness.raw_http import Reply, exchange
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Reply, exchange
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import request
 
 

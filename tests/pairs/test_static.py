@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack
 from tests.pairs.request_recorder import RequestRecorder
 from tests.pairs.static_files import (
     BINARY,

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 import requests
 
-from tests.harness.raw_http import Raw
-from tests.harness.stack import Stack, wait_until
+from tests.lib.raw_http import Raw
+from tests.lib.stack import Stack, wait_until
 
 
 def read_event(response) -> bytes:

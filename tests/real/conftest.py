@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.locks import pins
-from tests.harness.stack import run, wait_until
-from tests.harness.template import PROXIES, SERVERS, Pair, generate
-from tests.harness.tried import try_on
-from tests.harness.venv import make
+from tests.lib.locks import pins
+from tests.lib.stack import run, wait_until
+from tests.lib.template import PROXIES, SERVERS, Pair, generate
+from tests.lib.tried import try_on
+from tests.lib.venv import make
 from tests.pairs.project import python_version
 
 HERE = Path(__file__).parent

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.harness.stack import Stack, run, run_stack
-from tests.harness.template import Pair
+from tests.lib.stack import Stack, run, run_stack
+from tests.lib.template import Pair
 
 from .conftest import HERE, PAIRS_TRIED, FlaskRun, edits, make_project
 

@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from tests.harness.locks import commands
-from tests.harness.stack import Stack, run, run_stack
-from tests.harness.template import Pair
+from tests.lib.locks import commands
+from tests.lib.stack import Stack, run, run_stack
+from tests.lib.template import Pair
 
 from .conftest import HERE, LOCK, FlaskRun, edits, make_project
 

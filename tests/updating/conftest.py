@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ..harness.template import FOLDER, ROOT
+from tests.lib.template import FOLDER, ROOT
+
 from .project import change, git
 
 # The version of the projects while no version has a tag: most files changed since. It does not skip

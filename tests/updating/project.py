@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from ..harness.stack import run
-from ..harness.template import Pair, generate
+from tests.lib.stack import run
+from tests.lib.template import Pair, generate
 
 CRUFT = [sys.executable, "-m", "cruft"]
 UPDATE = [*CRUFT, "update", "--skip-apply-ask"]

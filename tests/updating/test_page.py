@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ..harness.readme import commands
-from ..harness.stack import run
-from ..harness.template import PAIRS, ROOT, generate
+from tests.lib.readme import commands
+from tests.lib.stack import run
+from tests.lib.template import PAIRS, ROOT, generate
+
 from .project import (
     PACKAGE,
     UPDATE,

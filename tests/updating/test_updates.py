@@ -2,9 +2,10 @@
 
 import pytest
 
-from ..harness.readme import run_readme
-from ..harness.stack import run
-from ..harness.template import PAIRS, PROXIES
+from tests.lib.readme import run_readme
+from tests.lib.stack import run
+from tests.lib.template import PAIRS, PROXIES
+
 from .conftest import earlier_version
 from .project import CRUFT, UPDATE, assert_is_new, commit, create, git, work_on
 

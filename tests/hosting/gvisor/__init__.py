@@ -13,8 +13,8 @@ from pathlib import Path
 import docker
 from docker.models.containers import Container
 
-from tests.harness.stack import run
-from tests.harness.template import PYTHON_VERSIONS, base_images
+from tests.lib.stack import run
+from tests.lib.template import PYTHON_VERSIONS, base_images
 
 from ..runtime import USER, container
 

@@ -1,1 +1,0 @@
-"""Support code for the tests and `make run`, without assertions."""

@@ -1,0 +1,1 @@
+"""What tests and commands import: no assertions about the template."""

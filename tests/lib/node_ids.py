@@ -1,0 +1,18 @@
+"""What the id of a test says: its pair, its concern and its name."""
+
+from pathlib import PurePath
+
+from .template import PAIRS, Pair
+
+
+def place(nodeid: str) -> tuple[Pair, str, str] | None:
+    """Return a test's pair, its concern, and its name without the pair; None if it has no pair."""
+    file, _, test = nodeid.partition("::")
+    name, _, parameters = test.partition("[")
+    parameters = parameters.removesuffix("]")
+    for pair in PAIRS:
+        if parameters == str(pair) or parameters.startswith(f"{pair}-"):
+            rest = parameters.removeprefix(str(pair)).removeprefix("-")
+            concern = PurePath(file).stem.removeprefix("test_")
+            return pair, concern, f"{concern}::{name}" + (f"[{rest}]" if rest else "")
+    return None

@@ -1,0 +1,1 @@
+"""Commands with a target in the Makefile. They import tests/lib; only their tests import them."""

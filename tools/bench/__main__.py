@@ -1,0 +1,156 @@
+"""`make bench`: measure every pair, and write docs/performance.json and the page made from it."""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.lib.stack import prepare_engine
+from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, Pair
+
+from . import load, page
+from .measure import CHECK_SECONDS, measure, measure_cost, side_by_side
+
+ROUNDS = 5
+SECONDS = 5
+# The figures that a check compares, and their maximum ratios to the recorded figures. A check fails
+# only if all of its rounds are above the limit: other load on the machine adds to some rounds, and
+# reduces none. The application alone, in its own process, hardly varies, so that its figure shows
+# added middleware; that of the whole pair shows a connection per request or an additional log line.
+CHECKED = {"cost_over_flask": 1.25, "application_over_flask": 1.1}
+
+
+def machine() -> dict[str, object]:
+    """Return the CPU, the number of cores and the kernel of this machine."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if line.startswith("model name")
+    ]
+    return {"cpu": names[0], "cores": os.cpu_count(), "kernel": platform.release()}
+
+
+def commit() -> str:
+    """Return the commit that is measured."""
+    command = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(
+        command, cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout.strip()
+
+
+def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
+    """Return the measured figures, and print the duration."""
+    began = time.monotonic()
+    found = measured()
+    print(f"{name}: {time.monotonic() - began:.0f} s, errors: {found['errors']}", flush=True)
+    return found
+
+
+def current(file: Path) -> tuple[Path, page.Facts]:
+    """Return the file for this bench's figures, and its content.
+
+    Figures in an earlier format, and their page, stay until the new ones are complete.
+    """
+    known = page.read(file)
+    if known and known.get("format") != page.FORMAT:
+        file = file.with_suffix(".new.json")
+        known = page.read(file)
+    return file, known
+
+
+def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds: int) -> None:
+    """Measure the pairs and the neighbours; write the figures to a file after each.
+
+    Those that are not measured this time keep their figures, if these have the current format.
+    """
+    target = file
+    file, known = current(target)
+    facts = {
+        "format": page.FORMAT,
+        "machine": machine(),
+        "python": PYTHON_VERSIONS[0],
+        "commit": commit(),
+        "measured": datetime.now(UTC).date().isoformat(),
+        "neighbours": known.get("neighbours", {}),
+        "pairs": known.get("pairs", {}),
+    }
+
+    def save() -> None:
+        # In the order of PAIRS.
+        facts["pairs"] = {
+            str(pair): facts["pairs"][str(pair)] for pair in PAIRS if str(pair) in facts["pairs"]
+        }
+        file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+    if neighbours:
+        facts["neighbours"] = timed("neighbours", lambda: side_by_side(rounds, seconds))
+        save()
+    for pair in pairs:
+        facts["pairs"][str(pair)] = timed(
+            str(pair), lambda pair=pair: measure(pair, rounds, seconds)
+        )
+        save()
+    if absent := page.missing(facts):
+        raise SystemExit(
+            f"No page yet; not measured: {', '.join(absent)}; the figures are in {file}."
+        )
+    file.replace(target)
+    if target == page.FILE:
+        page.write()
+
+
+def check(file: Path, pairs: list[Pair], rounds: int, seconds: int) -> None:
+    """Compare the cost of a response with the recorded cost. Raises SystemExit if it is higher."""
+    recorded = current(file)[1].get("pairs", {})
+    if missing := [
+        str(pair) for pair in pairs if CHECKED.keys() - recorded.get(str(pair), {}).keys()
+    ]:
+        raise SystemExit(f"Nothing to compare with: run `make bench` for {', '.join(missing)}.")
+    higher = []
+    for pair in pairs:
+        found, known = measure_cost(pair, rounds, seconds), recorded[str(pair)]
+        print(f"{pair}: {found['cpu_us_per_answer']} µs, {found['errors']} errors", flush=True)
+        if found["errors"]:
+            higher.append(f"{pair}: {found['errors']} requests failed")
+        for name, tolerance in CHECKED.items():
+            (least, most), limit = found["intervals"][name], tolerance * known[name]
+            print(f"{pair}: {name} {found[name]} ({least} to {most}), {known[name]} recorded")
+            if least > limit:
+                higher.append(f"{pair}: {name} is at least {least}; the limit is {limit:.3f}")
+    if higher:
+        raise SystemExit("\n".join(higher))
+
+
+def main() -> None:
+    """Run the command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--pair", action="append", choices=[str(pair) for pair in PAIRS])
+    parser.add_argument("--neighbours", action="store_true", help="measure these, and named pairs")
+    parser.add_argument("--check", action="store_true", help="compare with the recorded costs")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS}, or more")
+    parser.add_argument("--seconds", type=int, help="of each figure in a round; for a trial: 1")
+    parser.add_argument("--file", type=Path, default=page.FILE, help="what is read and written")
+    chosen = parser.parse_args()
+    prepare_engine(PYTHON_VERSIONS[:1], PROXIES)
+    load.build()
+    if chosen.check:
+        # The default server's pairs: one for each proxy, to detect changes to either.
+        named = chosen.pair or [str(Pair(SERVERS[0], proxy)) for proxy in PROXIES]
+        pairs = [pair for pair in PAIRS if str(pair) in named]
+        check(chosen.file, pairs, chosen.rounds, chosen.seconds or CHECK_SECONDS)
+    else:
+        everything = not chosen.pair and not chosen.neighbours
+        pairs = [pair for pair in PAIRS if everything or str(pair) in (chosen.pair or [])]
+        record(
+            *(chosen.file, pairs, everything or chosen.neighbours),
+            *(chosen.rounds, chosen.seconds or SECONDS),
+        )
+
+
+if __name__ == "__main__":
+    main()
