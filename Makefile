@@ -34,7 +34,8 @@ else
 	$(PYTHON) -m pytest tests/hosting -m alone
 endif
 
-test-all: test real ## run all tests, also those that take longer: the search for differences, and updates under 20,000 requests
+test-all: test real ## run all tests, also those that take longer: each on every pair, the search for differences, and updates under 20,000 requests
+	$(PYTHON) -m pytest tests/pairs tests/application -m server_only --every-pair -n $(JOBS)
 	$(PYTHON) -m tests.differential --seconds 1800
 	$(PYTHON) -m pytest tests/hosting/test_swarm.py --swarm-requests 20000
 

@@ -1,5 +1,7 @@
 """What all tests share: which pairs are asked for, and how they are spread over processes."""
 
+from collections import Counter
+
 import pytest
 
 from tests.lib.node_ids import place
@@ -19,6 +21,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         choices=[str(pair) for pair in PAIRS],
         help="run the live tests of this pair only, such as uwsgi-apache; may be repeated",
+    )
+    parser.addoption(
+        "--every-pair",
+        action="store_true",
+        help="test also on every pair what the proxy cannot change",
     )
     parser.addoption(
         "--mutation",
@@ -42,20 +49,27 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run a pair's disruptive tests last, so that the others run on an unchanged stack.
 
-    Tests without the engine run first, beside one pair's: while that pair's process installs the
-    engine and builds the base images, the other processes have work.
+    Large scopes come first, so that no process still has one when the others have ended. Beside the
+    first, tests without Docker run: its process installs the engine and builds the base images.
     """
     items.sort(key=lambda item: [bool(item.get_closest_marker(mark)) for mark in LATE])
-    first = next((found[0] for item in items if (found := place(item.nodeid))), None)
-    items.sort(key=lambda item: not is_early(item, first))
+    sizes = Counter(scope(item.nodeid) for item in items)
+    first = max(sizes, key=sizes.__getitem__, default="")
+
+    def rank(item: pytest.Item) -> tuple[bool, int, str]:
+        name = scope(item.nodeid)
+        early = name == first or name.startswith("tests/generation/")
+        return not early, -sizes[name], name
+
+    items.sort(key=rank)
     for item in items:
         expect_failure(item)
 
 
-def is_early(item: pytest.Item, first: Pair | None) -> bool:
-    """Return whether a test needs no engine, or is a test of the pair ``first``."""
-    placed = place(item.nodeid)
-    return placed[0] == first if placed else "engine" not in getattr(item, "fixturenames", ())
+def scope(nodeid: str) -> str:
+    """Return the name of the tests that run in one process: those of a pair, or of a file."""
+    placed = place(nodeid)
+    return str(placed[0]) if placed else nodeid.partition("::")[0]
 
 
 def expect_failure(item: pytest.Item) -> None:
@@ -81,9 +95,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 
     class ByPair(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            if placed := place(nodeid):
-                return str(placed[0])
-            return super()._split_scope(nodeid)
+            return scope(nodeid)
 
     return ByPair(config, log)
 

@@ -159,6 +159,11 @@ def expected(items: list[pytest.Item]) -> dict[str, Facts]:
     return found
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each test run on every pair."""
+    config.option.every_pair = True
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if session.config.option.collectonly:
         print(json.dumps(expected(session.items)))

@@ -13,6 +13,8 @@ from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, results
 
+pytestmark = pytest.mark.server_only
+
 STREAMS = ("stdout", "stderr")
 
 

@@ -8,14 +8,22 @@ import pytest
 
 from tests.lib.idle import watch_idle_connection, watch_slow_upload
 from tests.lib.stack import Stack, run_stack
-from tests.lib.template import PAIRS, Pair
+from tests.lib.template import PAIRS, PROXIES, SERVERS, Pair
 from tests.pairs.project import PACKAGE, PROBE, make_project
+
+# Each server once, behind alternating proxies.
+EACH_SERVER = [
+    Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS)
+]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "pair" in metafunc.fixturenames:
         wanted = metafunc.config.getoption("pair")
-        pairs = [pair for pair in PAIRS if not wanted or str(pair) in wanted]
+        every = wanted or metafunc.config.getoption("every_pair")
+        server_only = metafunc.definition.get_closest_marker("server_only")
+        tried = EACH_SERVER if server_only and not every else PAIRS
+        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
         metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
 
 
