@@ -22,7 +22,7 @@ from tests.pairs.test_streaming import assert_each_event_arrives
 from tests.tls.conftest import make_certificate
 from tests.tls.https import HttpsStack
 
-SCANNER = ROOT / "tests" / "overlays" / "scanner.txt"
+SCANNER = ROOT / "tests" / "tls" / "scanner.txt"
 
 
 def scan(*arguments: str | Path) -> str:
