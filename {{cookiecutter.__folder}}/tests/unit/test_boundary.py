@@ -132,6 +132,6 @@ def test_plain_http_is_redirected_if_the_setting_is_on(make_app):
     response = client.post("/form?a=%20", headers={"X-Forwarded-Proto": "http"})
     assert response.status_code == 308
     assert response.headers["Location"] == "https://localhost/form?a=%20"
-    assert client.get("/", headers={"X-Forwarded-Proto": "https"}).status_code == 200
+    assert client.get("/form", headers={"X-Forwarded-Proto": "https"}).status_code == 404
     assert client.get("/health/live").status_code == 200
-    assert make_app().test_client().get("/").status_code == 200
+    assert make_app().test_client().get("/form").status_code == 404
