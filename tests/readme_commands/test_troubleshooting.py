@@ -143,7 +143,7 @@ def test_troubleshooting_of_the_health_check(stack: Stack):
         file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")
     stack.compose("up --build --detach app")
     wait_until(
-        lambda: "answered 500" in run_page(PAGE, "docker inspect", stack.folder),
+        lambda: "returned 500" in run_page(PAGE, "docker inspect", stack.folder),
         timeout=60,
         told=stack.evidence,
     )
