@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,7 @@ from tests.lib.development import (
     wait_for,
 )
 from tests.lib.readme import commands
-from tests.lib.stack import Stack, run, run_stack
+from tests.lib.stack import Stack, free_port, run, run_stack
 from tests.lib.template import PROXIES, SERVERS, Pair
 
 Record = Callable[[str, object], None]
@@ -28,14 +27,6 @@ Record = Callable[[str, object], None]
 # Flask's own server runs in each server's image. These two servers have another stop signal, or are
 # compiled.
 PAIRS = [Pair(SERVERS[2], PROXIES[0]), Pair(SERVERS[3], PROXIES[1])]
-
-
-@pytest.fixture
-def free_port() -> int:
-    """A free port of this machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -162,17 +153,18 @@ def test_it_stops_at_once(development: Stack):
 
 
 @pytest.mark.pairs(PAIRS[:1])
-def test_two_commands_without_docker(engine: None, project: Path, save: Save, free_port: int):
+def test_two_commands_without_docker(engine: None, project: Path, save: Save):
     """They run in a container here, because this machine does not have the project's Python."""
     _, install, serve = filter(None, commands(project / "README.md", "Develop").splitlines())
     # No bytecode: the fixture of the containers checks that development leaves no files behind.
-    settings = {"FLASK_RUN_PORT": str(free_port), "PYTHONDONTWRITEBYTECODE": "1"}
+    port = free_port()
+    settings = {"FLASK_RUN_PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
     with developer(project, **settings) as machine:
         run([*machine, "bash", "-euc", install], cwd=project)
         process = subprocess.Popen([*machine, "bash", "-c", serve], stdout=subprocess.DEVNULL)
         try:
-            wait_for(f"http://127.0.0.1:{free_port}/", "What the application sees")
-            save('"saved"', f"http://127.0.0.1:{free_port}", "saved")
+            wait_for(f"http://127.0.0.1:{port}/", "What the application sees")
+            save('"saved"', f"http://127.0.0.1:{port}", "saved")
             assert process.poll() is None
         finally:
             process.terminate()

@@ -4,7 +4,6 @@ The kernel may lack IPVS, which the routing mesh and virtual addresses need; the
 """
 
 import shutil
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from tests.hosting.conftest import PACKAGE, PAIRS_TRIED, Built
 from tests.hosting.page import follow
 from tests.hosting.runtime import probe_views
 from tests.lib.load import ask, load
-from tests.lib.stack import run, wait_until
+from tests.lib.stack import free_port, run, wait_until
 from tests.lib.template import PROXIES
 
 # Creating or leaving a swarm breaks the name resolution of all other containers for half a minute.
@@ -30,13 +29,6 @@ UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROX
 OURS = {"made-by": "tests/hosting/test_swarm.py"}
 # Cannot be reached, so the engine's own images are used.
 REGISTRY = "registry.example.com/"
-
-
-def free_port() -> int:
-    """Return a free port of this machine."""
-    with socket.socket() as found:
-        found.bind(("", 0))
-        return found.getsockname()[1]
 
 
 @dataclass(frozen=True)

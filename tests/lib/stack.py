@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -46,6 +47,13 @@ def run(command: Sequence[str | Path], *, cwd: Path) -> str:
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
     return done.stdout
+
+
+def free_port() -> int:
+    """Return a free port of this machine."""
+    with socket.socket() as found:
+        found.bind(("", 0))
+        return found.getsockname()[1]
 
 
 def wait_until(

@@ -9,6 +9,7 @@ import pytest
 from tests.lib.idle import watch_idle_connection, watch_slow_upload
 from tests.lib.stack import Stack, run_stack
 from tests.lib.template import PAIRS, PROXIES, SERVERS, Pair
+from tests.lib.tried import try_on
 from tests.pairs.project import PACKAGE, PROBE, make_project
 
 # Each server once, behind alternating proxies.
@@ -18,13 +19,9 @@ EACH_SERVER = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("pair")
-        every = wanted or metafunc.config.getoption("every_pair")
-        server_only = metafunc.definition.get_closest_marker("server_only")
-        tried = EACH_SERVER if server_only and not every else PAIRS
-        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
-        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+    every = metafunc.config.getoption("pair") or metafunc.config.getoption("every_pair")
+    server_only = metafunc.definition.get_closest_marker("server_only")
+    try_on(metafunc, EACH_SERVER if server_only and not every else PAIRS)
 
 
 @pytest.fixture(scope="session")

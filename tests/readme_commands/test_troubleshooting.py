@@ -144,7 +144,7 @@ def test_troubleshooting_of_the_health_check(stack: Stack):
     stack.compose("up --build --detach app")
     wait_until(
         lambda: "returned 500" in run_page(PAGE, "docker inspect", stack.folder),
-        timeout=60,
+        timeout=20,
         told=stack.evidence,
     )
 

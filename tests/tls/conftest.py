@@ -9,6 +9,7 @@ import pytest
 from tests.lib.readme import commands
 from tests.lib.stack import run, run_stack
 from tests.lib.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base_images, generate
+from tests.lib.tried import try_on
 from tests.tls.https import HttpsStack
 
 PACKAGE = "probed"
@@ -23,12 +24,7 @@ PAIRS_TRIED = [
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "pair" in metafunc.fixturenames:
-        wanted = metafunc.config.getoption("pair")
-        chosen = metafunc.definition.get_closest_marker("pairs")
-        tried = chosen.args[0] if chosen else getattr(metafunc.module, "PAIRS", PAIRS_TRIED)
-        pairs = [pair for pair in tried if not wanted or str(pair) in wanted]
-        metafunc.parametrize("pair", pairs, ids=str, indirect=True, scope="session")
+    try_on(metafunc, getattr(metafunc.module, "PAIRS", PAIRS_TRIED))
 
 
 @pytest.fixture(scope="session")
