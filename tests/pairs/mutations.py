@@ -167,8 +167,7 @@ MUTATIONS = [
         "application/output",
         "gunicorn-nginx",
         "src/probed/logs.py",
-        "fcntl.lockf(file, fcntl.LOCK_EX)",
-        "fcntl.flock(file, fcntl.LOCK_EX)",
+        "os.register_at_fork(after_in_child=open_lock)",
     ),
     Mutation(
         "application/output",

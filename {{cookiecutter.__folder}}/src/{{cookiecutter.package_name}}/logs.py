@@ -1,20 +1,18 @@
 """Logs as JSON lines on standard output, each with its request id."""
 
-import errno
 import io
 import logging
 import logging.config
+import os
 import re
 import sys
 import time
+from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Flask, Response, g, has_request_context, request
-
-if sys.platform != "win32":
-    import fcntl
 
 # A valid request id from a trusted proxy. Others are replaced, so that nobody can forge log lines.
 REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
@@ -23,6 +21,21 @@ REQUEST_ID = re.compile(r"[\w@.-]{1,64}", re.ASCII)
 PATH_CHARACTERS = "/!$&'()*+,;=:@"
 
 access_log = logging.getLogger(f"{__package__}.access")
+
+if sys.platform != "win32":
+    import fcntl
+
+    def open_lock() -> None:
+        """Open this file in each process: the lock belongs to an open file, which forks share.
+
+        Locks of lockf() would belong to a process. But with those, the kernel looks for deadlocks
+        and reports one where an application waits for a lock of its own.
+        """
+        global lock
+        lock = Path(__file__).open("rb")  # noqa: SIM115 (open until the process ends)
+
+    open_lock()
+    os.register_at_fork(after_in_child=open_lock)
 
 
 class ResponseFailed(Exception):
@@ -33,25 +46,11 @@ class LineHandler(logging.StreamHandler[TextIO]):
     """Write each record as one whole line.
 
     All processes of a container write to one pipe, which can mix lines longer than 4 KB. A lock on
-    the pipe keeps the processes apart; the handler's own lock does so for threads.
+    this file keeps the processes apart; the handler's own lock does so for threads.
     """
 
     # Windows has no such locks, but only one process.
     if sys.platform != "win32":
-
-        @staticmethod
-        def lock_pipe(file: int) -> None:
-            """Wait for the lock. Raises OSError on systems that cannot lock pipes."""
-            while True:
-                try:
-                    fcntl.lockf(file, fcntl.LOCK_EX)
-                    return
-                except OSError as error:
-                    # Linux reports a deadlock if a thread of the process that has the lock waits
-                    # for another file that this process has locked. It is none.
-                    if error.errno != errno.EDEADLK:
-                        raise
-                    time.sleep(0.001)
 
         def emit(self, record: logging.LogRecord) -> None:
             """Write the record's line while no other process does."""
@@ -59,16 +58,16 @@ class LineHandler(logging.StreamHandler[TextIO]):
                 line = memoryview(f"{self.format(record)}{self.terminator}".encode())
                 self.stream.flush()  # text that print() has buffered
                 try:
-                    file = self.stream.fileno()
-                    self.lock_pipe(file)
-                except OSError:  # a stream in memory, or a system that cannot lock pipes
+                    self.stream.fileno()
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                except OSError:  # a stream in memory, or a file system without locks
                     return super().emit(record)
                 try:
                     while line:  # a signal may end a write early
                         line = line[self.stream.buffer.write(line) :]
                     self.stream.flush()
                 finally:
-                    fcntl.lockf(file, fcntl.LOCK_UN)
+                    fcntl.flock(lock, fcntl.LOCK_UN)
             except Exception:
                 self.handleError(record)
 

@@ -5,6 +5,7 @@ import runpy
 import signal
 from pathlib import Path
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import message
 from gunicorn.workers.base import Worker
@@ -63,6 +64,19 @@ logconfig_dict = logs["dict_config"](os.environ["LOG_LEVEL"].upper()) | {
 }
 
 
+def post_fork(arbiter: Arbiter, worker: Worker) -> None:
+    """Remember the worker's copy of the first process's signals."""
+    worker.early_signals = arbiter.SIG_QUEUE
+
+
 def post_worker_init(worker: Worker) -> None:
-    """Stop on SIGTERM, even if a module of the application has set another handler."""
+    """Stop on SIGTERM, even if a module of the application has set another handler.
+
+    Also if it came before the worker had a handler. Until then, the first process's handler runs in
+    the worker, and puts it into a queue that nothing reads:
+    https://github.com/benoitc/gunicorn/issues/1910
+    """
     signal.signal(signal.SIGTERM, worker.handle_exit)
+    while not worker.early_signals.empty():
+        if worker.early_signals.get() == signal.SIGTERM:
+            worker.handle_exit(signal.SIGTERM, None)
