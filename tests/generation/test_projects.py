@@ -3,11 +3,22 @@
 import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.lib.template import FACTS, FOLDER, LICENSES, OPTIONS, generate, template_files
+from tests.lib.stack import run
+from tests.lib.template import (
+    FACTS,
+    FOLDER,
+    LICENSES,
+    OPTIONS,
+    PROXIES,
+    ROOT,
+    generate,
+    template_files,
+)
 
 from .conftest import Project
 from .names import OWN_DIRECTIVE, foreign_names
@@ -220,3 +231,15 @@ def test_settings_are_explained(project: Project):
         taken |= {name for name in service["build"]["args"] if isinstance(name, str)}
     explained = re.findall(r"^# ?([A-Z_]+)=", (project.path / ".env.example").read_text(), re.M)
     assert set(explained) == taken
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+@pytest.mark.parametrize(
+    "change", sorted((ROOT / "tests" / "real").glob("*.patch")), ids=lambda file: file.stem
+)
+def test_changes_for_real_applications_apply(change: Path, proxy: str, tmp_path: Path):
+    """`make real` is not part of `make test`, so its patches would become outdated unnoticed."""
+    project = generate(tmp_path, package_name="service", proxy=proxy)
+    # Without its own repository, git would apply the paths to an outer repository.
+    run(["git", "init", "--quiet"], cwd=project)
+    run(["git", "apply", "--check", change], cwd=project)
