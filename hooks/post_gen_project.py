@@ -1,7 +1,8 @@
-"""Keep what was chosen: run in the new project's folder, and again by each template update.
+"""Complete the new project, in its folder. Updates of the template run this again.
 
-variants/<question>/<answer>/ holds files as they lie in the project. The chosen answers' files move
-there, and variants/ goes. The answer "all" chooses each; one that has no folder brings no files.
+variants/<question>/<answer>/ contains files with their places in the project. Those of the chosen
+answers are moved there, and variants/ is removed. The answer "all" chooses every folder; an answer
+without a folder adds no files.
 """
 
 import json
@@ -9,54 +10,78 @@ import secrets
 import shutil
 from pathlib import Path
 
-# tojson leaves no apostrophe in its output, so nothing that was typed can end this literal.
+# The filter tojson escapes apostrophes, so no answer can end this string.
 ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
 VARIANTS = Path("variants")
 
 
-def keep_chosen_variants():
-    """Move the files of the chosen answers into place, and remove all others.
+def choose_variants():
+    """Move the files of the chosen answers into place, and remove those of the other answers.
 
-    What runs on a platform's own Python goes for a server that only an image can bring: a target's
-    folder python/, or all of a target that runs no images.
+    A server that needs an image gets no files for platforms without images: neither a platform's
+    folder python/, nor any file of a platform that runs no images.
     """
     if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
         for folder in VARIANTS.glob("deploy_to/*/deploy/*/python"):
             shutil.rmtree(folder)
-        for name, target in ANSWERS["_targets"].items():
-            if not target["runs_images"]:
+        for name, platform in ANSWERS["_platforms"].items():
+            if not platform["runs_images"]:
                 shutil.rmtree(VARIANTS / "deploy_to" / name)
+    chosen, others = [], []
     for question in VARIANTS.iterdir():
         for answer in question.iterdir():
-            if ANSWERS[question.name] in (answer.name, "all"):
-                move_into_place(answer)
+            is_chosen = ANSWERS[question.name] in (answer.name, "all")
+            (chosen if is_chosen else others).append(answer)
+    for folder in others:
+        remove_earlier(folder)
+    for folder in chosen:
+        for file, place in files_of(folder):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            file.replace(place)
     shutil.rmtree(VARIANTS)
 
 
-def move_into_place(folder):
-    """Move every file below ``folder`` to the same place in the project."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            place = file.relative_to(folder)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            file.replace(place)
+def files_of(folder):
+    """Return the files below a variant's folder, each with its place in the project."""
+    return [(file, file.relative_to(folder)) for file in folder.rglob("*") if file.is_file()]
 
 
-def make_secret_key():
-    """Write a random signing key, unless there is one: a new one would log every user out.
+def remove_earlier(folder):
+    """Remove files of an earlier generation with another answer, if they are still the same."""
+    for file, place in files_of(folder):
+        if place.is_file() and place.read_bytes() == file.read_bytes():
+            place.unlink()
+            for parent in place.parents[:-1]:
+                if not any(parent.iterdir()):
+                    parent.rmdir()
 
-    The folder is closed to other users of the machine. The file is not, because the container's
-    user, who is nobody here, must read it; Docker mounts it without passing through the folder.
+
+def create_secret_key():
+    """Write a random signing key, unless there is one: another key would end all sessions.
+
+    Other users of the machine cannot enter the folder. The file itself is readable, because the
+    container's user must read it; Docker mounts the file without passing through the folder.
     """
     folder = Path("secrets")
     folder.mkdir(mode=0o700, exist_ok=True)
     key = folder / "secret_key"
     if not key.exists():
-        # As bytes: on Windows, text would end in a carriage return too.
+        # As bytes: on Windows, text would get a carriage return.
         key.write_bytes(secrets.token_urlsafe(32).encode("ascii") + b"\n")
         key.chmod(0o644)
 
 
+def print_next_steps():
+    """Print where the project is and how to start it, but not when cruft compares versions."""
+    project = Path.cwd()
+    if project.parent.name not in ("current_template", "new_template"):
+        print(f"Created {project}.")
+        print(
+            f"Next: cd {project.name} && docker compose up --build --wait, then see its README.md."
+        )
+
+
 if VARIANTS.is_dir():
-    keep_chosen_variants()
-make_secret_key()
+    choose_variants()
+create_secret_key()
+print_next_steps()

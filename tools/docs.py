@@ -169,8 +169,8 @@ def choices(kind: str, folder: str = "") -> str:
     rows = (
         [
             f"[{choice.entry['title']}]({folder}{kind}/{choice.name}.md)",
-            choice.entry["good_for"],
-            choice.entry["know"],
+            choice.entry["best_for"],
+            choice.entry["caveats"],
         ]
         for choice in of_kind(kind)
     )
@@ -401,7 +401,7 @@ def about(page: str) -> str:
     """Return the table of facts about a server or proxy."""
     choice = choice_of(page)
     entry = choice.entry
-    facts = {"best for": entry["good_for"], "caveats": entry["know"]}
+    facts = {"best for": entry["best_for"], "caveats": entry["caveats"]}
     facts |= of_server(choice) if choice.kind == "servers" else of_proxy(choice)
     facts |= {
         "command": code(entry["command"]),

@@ -8,7 +8,7 @@ from tests.lib.template import FACTS, FOLDER, PROXIES, SERVERS
 
 QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
 MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]
-ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_targets"}
+ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_platforms"}
 # Answers that mean no variant, or all variants.
 UNLIKE_OTHERS = ("none", "all")
 
@@ -49,10 +49,10 @@ def test_every_choice_that_differs_by_files_has_a_folder():
 def test_a_legacy_server_is_marked_everywhere(server):
     """The menu and the README mark a legacy server and name an alternative."""
     label = FACTS["__prompts__"]["wsgi_server"][server]
-    know = FACTS["_servers"][server]["know"]
-    assert ("legacy" in label) == ("legacy" in know)
+    caveats = FACTS["_servers"][server]["caveats"]
+    assert ("legacy" in label) == ("legacy" in caveats)
     if "legacy" in label:
-        for text in (label, know):
+        for text in (label, caveats):
             assert any(re.search(rf"\b{other}\b", text) for other in SERVERS if other != server)
 
 
@@ -65,7 +65,7 @@ def test_there_is_a_legacy_server():
 def test_descriptions_fit_where_they_are_rendered(choice):
     entry = (FACTS["_servers"] | FACTS["_proxies"])[choice]
     assert entry["documentation"].startswith("https://")
-    for text in (entry["good_for"], entry["know"]):
+    for text in (entry["best_for"], entry["caveats"]):
         assert text and "\n" not in text and not text.endswith("."), "must be part of a sentence"
         assert "|" not in text, "the text is a table cell"
 

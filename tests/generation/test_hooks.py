@@ -120,13 +120,41 @@ def test_the_umask_does_not_matter(umask, tmp_path):
     assert (project / "secrets" / "secret_key").stat().st_mode & 0o777 == 0o644
 
 
-def test_another_server_over_the_same_folder_brings_its_own_files(tmp_path):
+def test_another_server_over_the_same_folder_replaces_the_former_files(tmp_path):
+    """The folders that only the former answers have are removed too. Files with changes stay."""
     first, last = PAIRS[0], PAIRS[-1]
-    generate(tmp_path, wsgi_server=first.server, proxy=first.proxy)
-    project = generate(
-        tmp_path, overwrite_if_exists=True, wsgi_server=last.server, proxy=last.proxy
+    project = generate(tmp_path, wsgi_server=first.server, proxy=first.proxy, ci="github")
+    changed = project / ".github" / "dependabot.yml"
+    changed.write_text("version: 2\n", encoding="utf-8")
+    answers = {"wsgi_server": last.server, "proxy": last.proxy, "ci": "none"}
+    assert generate(tmp_path, overwrite_if_exists=True, **answers) == project
+    found, fresh = contents(project), contents(generate(tmp_path / "fresh", **answers))
+    key = "secrets/secret_key"
+    assert found.pop(key) != fresh.pop(key)
+    assert found.pop(str(changed.relative_to(project)))
+    assert found == fresh
+    assert not (project / ".github" / "workflows").exists()
+
+
+def test_the_next_steps_are_printed(tmp_path, capfd):
+    project = generate(tmp_path, project_slug="shop")
+    first, then = capfd.readouterr().out.splitlines()
+    assert first == f"Created {project}."
+    assert "cd shop && docker compose up" in then
+
+
+@pytest.mark.parametrize("version", [(3, 9), (3, 8)])
+def test_an_old_python_is_named(version, tmp_path):
+    """Cookiecutter may run on a Python that the hooks do not support."""
+    source = environment(rendered_answers()).from_string(HOOKS[-1].read_text(encoding="utf-8"))
+    code = source.render(cookiecutter=rendered_answers())
+    older = f"import sys; sys.version_info = {version}; del sys.stdlib_module_names\n"
+    done = subprocess.run(
+        [sys.executable, "-c", older + code.replace("import sys\n", "")],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
-    fresh = generate(tmp_path / "fresh", wsgi_server=last.server, proxy=last.proxy)
-    for name, (_, content) in contents(fresh).items():
-        if not name.startswith("secrets/"):
-            assert (project / name).read_bytes() == content, name
+    assert done.returncode == 1
+    assert f"Error: Cookiecutter runs on Python {version[0]}.{version[1]}" in done.stderr

@@ -53,7 +53,7 @@ def test_files_match_the_template_and_the_choices(project: Project):
                 continue
             # A platform's Python runtime cannot run a server that needs an image.
             without = name.startswith(f"deploy/{answer}/python/") or (
-                question == "deploy_to" and not FACTS["_targets"][answer]["runs_images"]
+                question == "deploy_to" and not FACTS["_platforms"][answer]["runs_images"]
             )
             if needs_image and without:
                 continue
@@ -171,7 +171,7 @@ BY_STOP_SIGNAL = {entry["stop_signal"]: name for name, entry in FACTS["_servers"
 
 @pytest.mark.parametrize(
     "target",
-    [name for name, entry in FACTS["_targets"].items() if entry["runs_images"]] + ["none", "all"],
+    [name for name, entry in FACTS["_platforms"].items() if entry["runs_images"]] + ["none", "all"],
 )
 @pytest.mark.parametrize("server", BY_STOP_SIGNAL.values())
 def test_images_stop_on_sigterm_if_a_platform_sends_only_that(server, target, tmp_path):
@@ -180,7 +180,7 @@ def test_images_stop_on_sigterm_if_a_platform_sends_only_that(server, target, tm
     dockerfile = (project / "Dockerfile").read_text(encoding="utf-8")
     told = {
         image
-        for name, entry in FACTS["_targets"].items()
+        for name, entry in FACTS["_platforms"].items()
         if target in (name, "all")
         for image in entry["stops_by_sigterm"]
     }

@@ -49,5 +49,5 @@ def test_the_hosting_page_describes_each_platform():
     page = (ROOT / "docs" / "hosting.md").read_text(encoding="utf-8")
     _, table = page.split("\n|---|---|---|---|---|\n")
     rows = [row.strip("| ").split(" | ") for row in table.partition("\n\n")[0].splitlines()]
-    assert [row[0] for row in rows] == [entry["title"] for entry in FACTS["_targets"].values()]
+    assert [row[0] for row in rows] == [entry["title"] for entry in FACTS["_platforms"].values()]
     assert {len(row) for row in rows} == {5}

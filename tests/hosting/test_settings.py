@@ -32,7 +32,7 @@ PAIRED = (
     "swarm/stack.yaml",
 )
 PLATFORMS = [name for name in FACTS["deploy_to"] if name not in ("none", "all")]
-IMAGES_ARE_BUILT = [name for name in PLATFORMS if FACTS["_targets"][name]["runs_images"]]
+IMAGES_ARE_BUILT = [name for name in PLATFORMS if FACTS["_platforms"][name]["runs_images"]]
 
 
 @pytest.fixture(scope="module")
