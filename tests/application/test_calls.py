@@ -35,6 +35,6 @@ def test_dns(stack: Stack, name: str, found: bool):
 
 
 def test_sockets(stack: Stack):
-    """Sockets of the view's own."""
+    """Sockets that the view creates itself."""
     assert results(stack, "/calls/socket") == [{"line": "HTTP/1.1 200 OK", "length": 10}] * 8
     assert results(stack, "/calls/pair") == [{"length": 1000}] * 8

@@ -52,7 +52,7 @@ def test_modes(stack: Stack):
 
 
 def test_variables(stack: Stack):
-    """Environment variables of the owner's own."""
+    """Environment variables that the owner defines."""
     for variables in results(stack, "/environment/variables"):
         assert variables["OWN_SETTING"] == "grün, 'one' \"two\" $three"
         assert variables["PATH"].startswith("/opt/venv/bin:")
@@ -60,7 +60,7 @@ def test_variables(stack: Stack):
 
 
 def test_limits(stack: Stack):
-    """The container's limits of resources, such as open files."""
+    """The container's resource limits, such as open files."""
     code = "from abilities import environment; import json; print(json.dumps(environment.limits()))"
     limits = json.loads(in_a_program(stack, code).splitlines()[0])  # before the output at exit
     assert limits["RLIMIT_NOFILE"]

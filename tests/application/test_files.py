@@ -57,7 +57,7 @@ def test_request_context(stack: Stack):
 
 
 def test_partly_read_file(stack: Stack):
-    """A file of which the view has read a part."""
+    """A file that the view has partly read."""
     assert_sent(stack, "/files/send/rest/1m", lines(SIZES["1m"]).partition(b"\n")[2])
 
 
@@ -161,7 +161,7 @@ def test_large_files(stack: Stack, name: str):
 
 
 def test_slow_readers(stack: Stack):
-    """Readers that are slow, while others are served."""
+    """Slow clients, while other clients are served."""
     whole = lines(LINES)
     clients = [Raw(stack) for _ in range(3)]
     try:
@@ -191,7 +191,7 @@ def leave(stack: Stack, path: str) -> None:
 
 @pytest.mark.parametrize("way", ["path", "wrapper", "generator"])
 def test_readers_that_leave(stack: Stack, way: str):
-    """Readers that leave in the middle: files are closed."""
+    """Clients that disconnect in the middle of a response: files are closed."""
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         for _ in pool.map(lambda _: leave(stack, f"/files/send/{way}/20m"), range(AT_A_TIME)):
             pass

@@ -97,7 +97,7 @@ def test_hooks_run_once_in_spite_of_failures(
 
 
 def test_hooks_run_once_when_clients_leave(stack: Stack):
-    """The same when clients leave in the middle of a streamed response."""
+    """The same when clients disconnect in the middle of a streamed response."""
     with hooks(stack, "endless", CONTEXT) as paths, ThreadPoolExecutor() as pool:
 
         def leave(path: str) -> None:

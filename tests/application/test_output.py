@@ -98,7 +98,7 @@ def test_text(stack: Stack):
 
 
 def test_extra_fields(stack: Stack):
-    """Fields of the view's own in a record."""
+    """Fields that the view adds to a record."""
     for _, (entry,) in records(stack, "/output/extra"):
         assert entry["number"] == 1.5
         assert entry["when"] == "2030-01-02T00:00:00+00:00"

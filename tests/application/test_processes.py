@@ -47,7 +47,7 @@ def test_failure(stack: Stack):
 
 
 def test_environment(stack: Stack):
-    """Programs with an environment and a working directory of their own."""
+    """Programs with their own environment and working directory."""
     expected = {"status": 3, "output": "schön /tmp\n"}
     assert results(stack, "/processes/environment") == [expected] * 8
 

@@ -35,7 +35,7 @@ def test_after_the_response(stack: Stack):
 
 
 def test_own_values(stack: Stack):
-    """threading.local, contextvars and `g`, apart between simultaneous requests."""
+    """Separate threading.local, contextvars and `g` for simultaneous requests."""
     responses = together(stack, [f"/threads/own/{name}" for name in NAMES])
     assert [response.json() for response in responses] == [{"found": [name] * 4} for name in NAMES]
 
@@ -75,7 +75,7 @@ def test_timer(stack: Stack):
 
 
 def test_held_interpreter(stack: Stack):
-    """C code that holds the interpreter's lock beside other requests."""
+    """C code that holds the GIL, with other concurrent requests."""
     paths = ["/threads/hold", "/threads/timer"] * 4
     expected = [{"match": False}, {"called": True}] * 4
     assert [response.json() for response in together(stack, paths)] == expected

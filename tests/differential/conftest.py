@@ -36,7 +36,7 @@ def fleet(
 ) -> Iterator[Fleet]:
     pairs, mutation = chosen(request.config)
     if len(pairs) < 2:
-        pytest.skip("one pair alone differs from none")
+        pytest.skip("a single pair cannot be compared with others")
     with run_fleet(pairs, tmp_path_factory.mktemp("differential"), mutation=mutation) as fleet:
         yield fleet
 

@@ -1,4 +1,4 @@
-"""Generates requests: an ordinary one, in which up to three things are odd.
+"""Generates requests: ordinary ones with up to three unusual features.
 
 Each unusual feature has a label, such as "host:port". After shrinking, a case has only the labels
 that are needed for the difference, so they show its cause.

@@ -26,7 +26,7 @@ NOT_COMPARED = {
     "REQUEST_URI": "no key of PEP 3333; the application must not depend on it",
     "RAW_URI": "no key of PEP 3333, Gunicorn's name of REQUEST_URI",
     "SERVER_SOFTWARE": "names the server",
-    "SERVER_NAME": "PEP 3333: HTTP_HOST, where it is there, takes its place",
+    "SERVER_NAME": "PEP 3333: HTTP_HOST, if present, is used instead",
     "SERVER_PORT": "the same",
     "REMOTE_ADDR": "the proxy's address, which the engine chooses; flask.remote_addr is compared",
     "REMOTE_HOST": "no key of PEP 3333: the proxy's address again",
@@ -41,7 +41,7 @@ NOT_COMPARED = {
     "SERVER_ADMIN": "CGI of httpd (mod_wsgi)",
     "SERVER_SIGNATURE": "CGI of httpd (mod_wsgi)",
     "PATH": "CGI of httpd (mod_wsgi): the process's own",
-    "REDIRECT_*": "CGI of httpd (mod_wsgi): a second, internal request is seen as such",
+    "REDIRECT_*": "CGI of httpd (mod_wsgi): these mark a second, internal request",
     "HTTP_CONNECTION": "about the connection between proxy and server (RFC 9110, 7.6.1)",
 }
 # PEP 3333: these may be empty or missing.
@@ -52,8 +52,8 @@ ANY_VALUE = {
     "date": "the time",
     "x-request-id": "each request's own",
     "server": "names the proxy",
-    "etag": "opaque (RFC 9110, 8.8.3); static files' are made from their time, in each image",
-    "last-modified": "static files' time is that of the build",
+    "etag": "opaque (RFC 9110, 8.8.3); for static files, it depends on their time in the image",
+    "last-modified": "for static files, it is the time of the build",
 }
 # Lists whose order has no meaning (RFC 9110, 10.2.1 and 12.5.5).
 UNORDERED = ("allow", "vary")

@@ -135,7 +135,7 @@ def chunks(raw: bytes) -> Iterator[tuple[bytes, int]]:
 def dechunk(raw: bytes) -> tuple[bytes, bool, bytes]:
     """Return a chunked body's data, whether it is complete, and the bytes after it."""
     body, place, data = b"", 0, b"x"
-    for data, place in chunks(raw):  # noqa: B007 (the last one is looked at below)
+    for data, place in chunks(raw):  # noqa: B007 (the last one is checked below)
         body += data
     whole = data == b""
     return body, whole, raw[place:] if whole else b""

@@ -1,4 +1,4 @@
-"""What the id of a test says: its pair, its concern and its name."""
+"""The parts of a test's id: its pair, its concern and its name."""
 
 from pathlib import PurePath
 

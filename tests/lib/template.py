@@ -11,7 +11,7 @@ from cookiecutter.main import cookiecutter
 ROOT = Path(__file__).parents[2]
 FACTS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
 FOLDER = ROOT / "{{cookiecutter.__folder}}"
-# What only the tests and the bench know about each server and proxy: see CONTRIBUTING.md.
+# Data about each server and proxy that only the tests and the bench use: see CONTRIBUTING.md.
 EXPECTATIONS: dict[str, Any] = json.loads(
     (ROOT / "tests" / "expectations.json").read_text(encoding="utf-8")
 )

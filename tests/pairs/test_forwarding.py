@@ -1,4 +1,4 @@
-"""What the application knows about its client: what the proxy observed, not what clients claim."""
+"""The application gets the client data that the proxy observed, not what clients claim."""
 
 import json
 from itertools import product

@@ -1,4 +1,4 @@
-"""Behind load balancers, the client is the one that they name; clients cannot spoof another."""
+"""Behind load balancers, the client address is the one that they send; clients cannot spoof it."""
 
 import re
 from collections.abc import Iterator

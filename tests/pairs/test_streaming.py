@@ -1,4 +1,4 @@
-"""Streams: parts are sent at once, end when the client leaves, and interruptions are visible."""
+"""Streams: parts are sent at once, a disconnect ends them, and interruptions are visible."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -33,11 +33,11 @@ NEXT_PYTHON = "3.15"
 
 # Actions without a replacement, with the reason.
 NOT_RUN = {
-    "anchore/scan-action": "it fetches what is known of vulnerabilities from its maker",
-    "docker/setup-qemu-action": "there are base images for this machine's processor alone",
-    "docker/setup-buildx-action": "the engine's own builder does for one processor",
+    "anchore/scan-action": "it downloads a database of vulnerabilities",
+    "docker/setup-qemu-action": "base images exist only for this machine's architecture",
+    "docker/setup-buildx-action": "the engine's own builder is enough for one architecture",
     "docker/login-action": "there is no registry to push to",
-    "actions/attest": "a service of GitHub's signs",
+    "actions/attest": "a service of GitHub signs the attestation",
 }
 
 

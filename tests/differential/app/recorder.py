@@ -1,4 +1,4 @@
-"""Records what the application receives, and responds as the request says."""
+"""Records what the application receives, and responds as the request specifies."""
 
 import hashlib
 import json

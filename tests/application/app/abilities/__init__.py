@@ -1,4 +1,4 @@
-"""The test application: views that use what a Flask application may use, one module a group.
+"""The test application: its views use the features of Flask applications, one module per group.
 
 Each view uses one feature completely and returns the result as JSON. A test compares it with the
 result of plain Python.

@@ -84,7 +84,7 @@ def imported_here() -> dict[str, object]:
 
 @blueprint.get("/dns/<name>")
 def resolve(name: str) -> dict[str, object]:
-    """Look a name up; return whether it has an address."""
+    """Resolve a name; return whether it has an address."""
     try:
         found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
     except socket.gaierror:

@@ -6,7 +6,7 @@ import ssl
 import sys
 import time
 
-import httpcore  # noqa: F401 (httpx imports it in its first call; greenlets may find half of it)
+import httpcore  # noqa: F401 (httpx's first call imports it; greenlets may see it half imported)
 import httpx
 from asgiref.sync import sync_to_async
 from flask import Blueprint, Response, g, request

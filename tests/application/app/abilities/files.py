@@ -1,4 +1,4 @@
-"""Responses from files: each way to send one, and what is left when nobody reads to the end."""
+"""Responses from files: each way to send one, and checks for files that are left open."""
 
 import gzip
 from collections.abc import Callable, Iterator

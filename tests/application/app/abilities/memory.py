@@ -1,4 +1,4 @@
-"""Memory: what a view uses for itself, and what it never gives back."""
+"""Memory: large allocations that a view releases, and a memory leak."""
 
 import os
 import time

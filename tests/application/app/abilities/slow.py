@@ -1,4 +1,4 @@
-"""Views that take two seconds, each over another kind of work; the log says when they began."""
+"""Views that take two seconds, each with another kind of work; the log shows when they began."""
 
 import subprocess
 import sys
