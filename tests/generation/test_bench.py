@@ -1,4 +1,4 @@
-"""Unit tests of the bench; the measurements are replaced."""
+"""Unit tests of the bench, without real measurements."""
 
 import itertools
 import json
@@ -11,20 +11,20 @@ import pytest
 from tests.lib.template import PAIRS, PROXIES, SERVERS
 from tools.bench import __main__ as bench
 from tools.bench import page, rounds
+from tools.bench.alternatives import ALTERNATIVES
 from tools.bench.figures import CONFIDENCE, Figure, interval
 from tools.bench.load import Pace, paced
-from tools.bench.neighbours import NEIGHBOURS
-from tools.bench.targets import COMPARISONS, COST_BEFORE
+from tools.bench.targets import COMPARISONS, FORMER_COSTS
 
 # --- Figures ---
 
 
-def test_interval_of_five_rounds_is_all_of_them():
+def test_interval_of_five_rounds_is_from_minimum_to_maximum():
     assert interval([3, 1, 2, 5, 4]) == (1, 5)
 
 
 @pytest.mark.parametrize("count", range(5, 40))
-def test_interval_is_the_narrowest_that_is_sure_enough(count: int):
+def test_interval_is_the_narrowest_with_the_required_confidence(count: int):
     least, most = interval(range(count))
     assert least + most == count - 1, "the interval is not symmetric"
 
@@ -35,7 +35,7 @@ def test_interval_is_the_narrowest_that_is_sure_enough(count: int):
     assert confidence(least + 1) < CONFIDENCE
 
 
-def test_ratio_has_one_in_its_interval_just_where_two_figures_overlap():
+def test_interval_of_a_ratio_contains_1_if_and_only_if_figures_overlap():
     ends = range(1, 6)
     figures = [Figure((a + b) / 2, a, b) for a, b in itertools.combinations(ends, 2)]
     for one, other in itertools.product(figures, figures):
@@ -47,12 +47,12 @@ def test_ratio_has_one_in_its_interval_just_where_two_figures_overlap():
 # --- Rounds ---
 
 
-def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
+def run_rounds(monkeypatch, noise: list[float], count: int, repeats: int = 1):
     """Run rounds of three steps; return the rounds and the order of the steps."""
     taken = []
 
     def take(step):
-        taken.append(step.work)
+        taken.append(step.name)
         outcome = SimpleNamespace(per_second=float(len(taken)), errors=1)
         return SimpleNamespace(outcome=outcome, cost={}, before={})
 
@@ -60,35 +60,35 @@ def played(monkeypatch, noise: list[float], count: int, repeats: int = 1):
     monkeypatch.setattr(rounds, "load", lambda: 1.0)
     monkeypatch.setattr(rounds, "take", take)
     monkeypatch.setattr(rounds.Noise, "stolen_percent", lambda _: next(left))
-    steps = [rounds.Step(work, "direct", None, None, 1) for work in "abc"]
-    return rounds.play(steps, count, repeats=repeats), "".join(taken)
+    steps = [rounds.Step(name, "direct", None, None, 1) for name in "abc"]
+    return rounds.run_rounds(steps, count, repeats=repeats), "".join(taken)
 
 
 def test_every_second_round_is_reversed(monkeypatch):
-    _, taken = played(monkeypatch, [0] * 5, 5)
+    _, taken = run_rounds(monkeypatch, [0] * 5, 5)
     assert taken == "abccbaabccbaabc"
 
 
 def test_a_noisy_round_is_repeated_and_excluded(monkeypatch):
-    found, taken = played(monkeypatch, [0, 9, 0, 1], 3)
+    found, taken = run_rounds(monkeypatch, [0, 9, 0, 1], 3)
     assert len(taken) == 4 * 3
     assert sorted(each.stolen_percent for each in found.counted) == [0, 0, 1]
     assert found.noise()["repeated"] == 1
-    assert found.errors() == 12, "errors of excluded rounds count too"
+    assert found.errors() == 12, "the errors of excluded rounds count, too"
 
 
-def test_a_round_with_much_other_load_is_noisy():
+def test_a_round_with_a_high_load_average_is_noisy():
     each = rounds.Round({}, 0.0, 100.0)
     assert each.noise() > rounds.Round({}, rounds.NOISY_PERCENT, 1.0).noise()
 
 
 def test_repeats_are_limited(monkeypatch):
-    found, taken = played(monkeypatch, [9, 8, 7, 6], 3)
+    found, taken = run_rounds(monkeypatch, [9, 8, 7, 6], 3)
     assert len(taken) == 4 * 3
     assert sorted(each.stolen_percent for each in found.counted) == [6, 7, 8]
 
 
-# --- Load at a pace ---
+# --- Load at a fixed rate ---
 
 
 @pytest.mark.parametrize("rate", [7, 99.5, 250, 345, 501, 690, 1000, 1480, 2900])
@@ -98,17 +98,17 @@ def test_pace_is_near_the_rate_and_not_above(rate: float):
     assert pace.at_a_time <= 5
 
 
-def test_log_has_latencies_failures_and_late_requests():
+def test_results_have_latencies_failures_and_late_requests():
     lines = [f"{number * 10_000}\t200\t{2000 if number % 100 else 90_000}" for number in range(500)]
-    found = paced("\n".join([*lines, "5000000\t503\t100"]), asked=503, pause_ms=80)
+    found = paced("\n".join([*lines, "5000000\t503\t100"]), requests=503, pause_ms=80)
     assert found.per_second == pytest.approx(100, rel=0.01)
-    assert (found.p50_ms, found.answers, found.errors, found.late) == (2.0, 500, 3, 5)
+    assert (found.p50_ms, found.responses, found.errors, found.late) == (2.0, 500, 3, 5)
     assert found.p99_ms_of_parts == (2.0,) * 5, "1 of 100 requests in each part was slow"
 
 
-def test_no_answers_at_all_are_an_error():
+def test_a_run_without_a_response_is_an_error():
     with pytest.raises(RuntimeError, match="none of 10"):
-        paced("1\t503\t100", asked=10, pause_ms=1)
+        paced("1\t503\t100", requests=10, pause_ms=1)
 
 
 # --- Recorded figures, and comparison with them ---
@@ -118,7 +118,7 @@ COST = {
     "application_over_flask": 2.0,
     "intervals": {"cost_over_flask": [9.5, 11], "application_over_flask": [1.95, 2.1]},
     "errors": 0,
-    "cpu_us_per_answer": {"app": 1.0},
+    "cpu_us_per_response": {"app": 1.0},
 }
 DEFAULTS = [pair for pair in PAIRS if pair.server == SERVERS[0]]
 
@@ -130,7 +130,7 @@ def file(tmp_path: Path) -> Path:
         json.dumps(
             {
                 "format": page.FORMAT,
-                "neighbours": {"errors": {}},
+                "alternatives": {"errors": {}},
                 "pairs": {str(pair): COST for pair in PAIRS},
             }
         )
@@ -161,7 +161,7 @@ def test_check_detects_failed_requests(file, monkeypatch):
         bench.check(file, DEFAULTS, 5, 3)
 
 
-def test_check_says_that_it_has_nothing_to_compare_with(file):
+def test_check_reports_missing_figures(file):
     file.write_text(json.dumps({"pairs": {str(pair): {"errors": 0} for pair in PAIRS}}))
     with pytest.raises(SystemExit, match=f"run `make bench` for {PAIRS[0]}"):
         bench.check(file, DEFAULTS, 5, 3)
@@ -176,18 +176,18 @@ def measured(monkeypatch) -> list[str]:
         names.append(str(pair))
         return {"errors": 0, "measured": "now"}
 
-    def side_by_side(*_):
-        names.append("neighbours")
+    def measure_alternatives(*_):
+        names.append("alternatives")
         return {"errors": {}, "measured": "now"}
 
     monkeypatch.setattr(bench, "measure", measure)
-    monkeypatch.setattr(bench, "side_by_side", side_by_side)
+    monkeypatch.setattr(bench, "measure_alternatives", measure_alternatives)
     monkeypatch.setattr(bench, "commit", lambda: "abc")
     return names
 
 
 def test_one_pair_can_be_measured_alone(file, measured):
-    bench.record(file, [PAIRS[3]], neighbours=False, rounds=5, seconds=5)
+    bench.record(file, [PAIRS[3]], alternatives=False, rounds=5, seconds=5)
     found = json.loads(file.read_text())
     assert measured == [str(PAIRS[3])]
     assert found["pairs"][str(PAIRS[3])]["measured"] == "now"
@@ -201,10 +201,10 @@ def test_figures_of_an_earlier_bench_stay_until_all_are_new(file, measured, monk
     written = []
     monkeypatch.setattr(page, "FILE", file)
     monkeypatch.setattr(page, "write", lambda: written.append(json.loads(file.read_text())))
-    with pytest.raises(SystemExit, match=f"{PAIRS[1]}.*neighbours; the figures are in .*new"):
-        bench.record(file, [PAIRS[0]], neighbours=False, rounds=5, seconds=5)
+    with pytest.raises(SystemExit, match=f"{PAIRS[1]}.*alternatives; the figures are in .*new"):
+        bench.record(file, [PAIRS[0]], alternatives=False, rounds=5, seconds=5)
     assert (file.read_text(), written) == (old, [])
-    bench.record(file, list(PAIRS[1:]), neighbours=True, rounds=5, seconds=5)
+    bench.record(file, list(PAIRS[1:]), alternatives=True, rounds=5, seconds=5)
     (found,) = written
     assert list(found["pairs"]) == [str(pair) for pair in PAIRS]
     assert list(file.parent.iterdir()) == [file]
@@ -213,14 +213,14 @@ def test_figures_of_an_earlier_bench_stay_until_all_are_new(file, measured, monk
 # --- What is measured ---
 
 
-def test_every_pair_has_a_cost_of_before():
-    assert list(COST_BEFORE) == [str(pair) for pair in PAIRS]
+def test_every_pair_has_a_former_cost():
+    assert list(FORMER_COSTS) == [str(pair) for pair in PAIRS]
 
 
 def test_compared_servers_are_measured():
-    asked = {*(one.ours for one in COMPARISONS), *NEIGHBOURS}
-    assert {name for one in COMPARISONS for name in (one.ours, one.other)} <= asked
+    measured = {*(one.pair for one in COMPARISONS), *ALTERNATIVES}
+    assert {name for one in COMPARISONS for name in (one.pair, one.other)} <= measured
 
 
-def test_proxies_of_alternatives_are_ours():
-    assert {one.way.proxy for one in NEIGHBOURS.values()} <= {"", *PROXIES}
+def test_proxies_of_alternatives_are_supported():
+    assert {one.setup.proxy for one in ALTERNATIVES.values()} <= {"", *PROXIES}

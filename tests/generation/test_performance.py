@@ -7,7 +7,7 @@ import pytest
 
 from tests.lib.template import PAIRS, PROXIES, SERVERS, Pair
 from tools.bench import page
-from tools.bench.neighbours import NEIGHBOURS
+from tools.bench.alternatives import ALTERNATIVES
 from tools.bench.targets import COMPARISONS, MAIN
 
 # --- Recorded figures ---
@@ -30,7 +30,7 @@ def test_page_is_made_from_the_figures(facts):
         assert facts["commit"] in text
 
 
-def test_charts_are_there_for_light_and_dark_grounds(facts):
+def test_charts_exist_for_light_and_dark_backgrounds(facts):
     if facts.get("format") != page.FORMAT:
         assert {file.suffix for file in page.CHARTS.iterdir()} == {".svg"}
         return
@@ -77,8 +77,8 @@ def invented(number: int) -> dict:
         "application_over_flask": 2.0,
         "p99_over_direct_at_half_load": 1.1,
     }
-    rates = ["json", "page", "compute", "wait", "mix", "room", "one", "static", "proxy"]
-    rates += ["upload", "stream"]
+    rates = ["json", "page", "compute", "wait", "mix", "half_cpu", "one_connection"]
+    rates += ["static", "proxy", "upload", "stream"]
     return {
         **ratios,
         "intervals": {name: [value * 0.9, value * 1.1] for name, value in ratios.items()},
@@ -91,9 +91,9 @@ def invented(number: int) -> dict:
         "half_load": {"direct": half, "proxied": half},
         "errors": 0,
         "documented_errors": 0,
-        "cpu_us_per_answer": {
-            way: {"app": 500.0, "proxy": 100.0, "engine": 20.0}
-            for way in ("direct", "proxied", "documented")
+        "cpu_us_per_response": {
+            route: {"app": 500.0, "proxy": 100.0, "engine": 20.0}
+            for route in ("direct", "proxied", "documented")
         },
         "ceilings_per_second": {"callable": 600000, "flask": 7000, "application": 4000},
         "work": {
@@ -120,9 +120,9 @@ def invented(number: int) -> dict:
 
 
 @pytest.fixture
-def made_up() -> dict:
+def record() -> dict:
     """Return an invented record of a whole run."""
-    names = [*{one.ours for one in COMPARISONS}, *NEIGHBOURS]
+    names = [*{one.pair for one in COMPARISONS}, *ALTERNATIVES]
     work = {f"{work}_{name}": run(1000.0) for work in ("json", "page", "wait") for name in names}
     return {
         "format": page.FORMAT,
@@ -131,12 +131,12 @@ def made_up() -> dict:
         "commit": "abc",
         "measured": "2026-11-29",
         "pairs": {str(pair): invented(number) for number, pair in enumerate(PAIRS)},
-        "neighbours": {
+        "alternatives": {
             "rounds": 5,
             "round_seconds": 5.0,
-            "titles": {name: one.title for name, one in NEIGHBOURS.items()},
+            "titles": {name: one.title for name, one in ALTERNATIVES.items()},
             "errors": dict.fromkeys(names, 0),
-            "cpu_us_per_answer": {each: {"app": 500.0, "engine": 20.0} for each in work},
+            "cpu_us_per_response": {each: {"app": 500.0, "engine": 20.0} for each in work},
             "noise": {"stolen_percent": [0.1], "load": [2.0], "repeated": 0},
             "work": work,
         },
@@ -149,27 +149,27 @@ def row(text: str, begins: str) -> str:
     return line
 
 
-def test_a_page_shows_every_pair_and_its_interval(made_up):
-    shown = page.render(made_up)
+def test_a_page_shows_every_pair_and_its_interval(record):
+    shown = page.render(record)
     for number, pair in enumerate(PAIRS):
         assert f"| {pair} | 1,100 (1,078–1,122) | {1000 + number:,} (" in shown  # noqa: RUF001
 
 
-def test_figures_with_overlapping_intervals_are_equal(made_up):
-    found = made_up["pairs"][str(PAIRS[0])]
+def test_figures_with_overlapping_intervals_are_equal(record):
+    found = record["pairs"][str(PAIRS[0])]
     assert page.ratio("proxied_over_direct")(found).endswith(", equal")
     assert not page.ratio("over_documentation_baseline")(found).endswith(", equal")
 
 
-def test_all_targets_are_met(made_up):
-    for found in made_up["pairs"].values():
+def test_all_targets_are_met(record):
+    for found in record["pairs"].values():
         found["cost_over_flask"] = 1.0
-    shown = page.targets(made_up["pairs"])
+    shown = page.targets(record["pairs"])
     assert shown.count("| all met |") == len(PAIRS)
 
 
 @pytest.mark.parametrize(
-    ("figure", "value", "why"),
+    ("figure", "value", "reason"),
     [
         ("over_documentation_baseline", 0.6, "application +400 µs, proxy +100 µs"),
         ("proxied_over_direct_half_a_cpu", 0.6, "application +300 µs"),
@@ -178,22 +178,22 @@ def test_all_targets_are_met(made_up):
         ("errors", 3, ""),
     ],
 )
-def test_a_missed_target_has_its_reason(made_up, figure, value, why):
-    found = made_up["pairs"][str(Pair(SERVERS[0], PROXIES[1]))]
+def test_a_missed_target_has_its_reason(record, figure, value, reason):
+    found = record["pairs"][str(Pair(SERVERS[0], PROXIES[1]))]
     found[figure] = value
     found["intervals"][figure] = [value, value]
-    costs = found["cpu_us_per_answer"]
+    costs = found["cpu_us_per_response"]
     costs["proxied"] = {"app": 600.0, "proxy": 200.0, "engine": 20.0}
     costs["direct"]["app"] = 300.0
     costs["documented"] = {"app": 200.0, "proxy": 100.0, "engine": 20.0}
-    line = row(page.targets(made_up["pairs"]), str(Pair(SERVERS[0], PROXIES[1])))
+    line = row(page.targets(record["pairs"]), str(Pair(SERVERS[0], PROXIES[1])))
     assert line.count(": missed**") == 1
-    assert why in line
+    assert reason in line
 
 
-def test_equal_figures_are_not_lower(made_up):
+def test_a_figure_equal_to_the_limit_meets_it(record):
     by_name = {target.figure: target for target in MAIN}
-    found = {pair: made_up["pairs"][str(pair)] for pair in PAIRS}
+    found = {pair: record["pairs"][str(pair)] for pair in PAIRS}
     for each in found.values():
         each["over_documentation_baseline"] = 0.98
         each["intervals"]["over_documentation_baseline"] = [0.9, 1.06]
@@ -201,41 +201,42 @@ def test_equal_figures_are_not_lower(made_up):
     assert {pair.proxy for pair in missed} == {PROXIES[0]}
 
 
-def test_compared_servers_were_measured(made_up):
-    rows = [page.comparison(one, made_up["neighbours"]) for one in COMPARISONS]
+def test_compared_servers_were_measured(record):
+    rows = [page.comparison(one, record["alternatives"]) for one in COMPARISONS]
     assert [row[-1] == "met" for row in rows] == [one.limit == 1 for one in COMPARISONS]
 
 
-def test_bars_are_sorted_and_show_processes_and_threads(made_up):
-    for chart in page.charts(made_up):
+def test_bars_are_sorted_and_show_processes_and_threads(record):
+    for chart in page.charts(record):
         values = [bar.value for bar in chart.bars]
         assert values in (sorted(values), sorted(values, reverse=True))
         assert all(" x " in bar.label for bar in chart.bars), chart.name
 
 
-def test_page_and_charts_are_written(made_up, tmp_path: Path, monkeypatch):
+def test_page_and_charts_are_written(record, tmp_path: Path, monkeypatch):
     for name, file in (("FILE", "f.json"), ("PAGE", "p.md"), ("CHARTS", "charts")):
         monkeypatch.setattr(page, name, tmp_path / file)
-    page.FILE.write_text(json.dumps(made_up))
+    page.FILE.write_text(json.dumps(record))
     page.write()
-    assert page.PAGE.read_text() == page.render(made_up)
-    assert len(list(page.CHARTS.glob("*.svg"))) == len(page.charts(made_up)) * len(page.SCHEMES)
+    assert page.PAGE.read_text() == page.render(record)
+    assert len(list(page.CHARTS.glob("*.svg"))) == len(page.charts(record)) * len(page.SCHEMES)
 
 
 @pytest.mark.parametrize(
-    ("part", "told"), [("pairs", str(PAIRS[3])), ("neighbours", "neighbours"), ("format", "all")]
+    ("part", "name"),
+    [("pairs", str(PAIRS[3])), ("alternatives", "alternatives"), ("format", "every")],
 )
-def test_no_page_is_written_if_a_pair_is_missing(made_up, tmp_path: Path, monkeypatch, part, told):
+def test_no_page_is_written_if_a_pair_is_missing(record, tmp_path: Path, monkeypatch, part, name):
     monkeypatch.setattr(page, "FILE", tmp_path / "f.json")
     monkeypatch.setattr(page, "PAGE", tmp_path / "p.md")
     match part:
         case "pairs":
-            del made_up["pairs"][told]
-        case "neighbours":
-            made_up["neighbours"] = {}
+            del record["pairs"][name]
+        case "alternatives":
+            record["alternatives"] = {}
         case _:
-            del made_up["format"]
-    page.FILE.write_text(json.dumps(made_up))
-    with pytest.raises(SystemExit, match="everything" if told == "all" else told):
+            del record["format"]
+    page.FILE.write_text(json.dumps(record))
+    with pytest.raises(SystemExit, match=name):
         page.write()
     assert not page.PAGE.exists()

@@ -14,14 +14,14 @@ from tests.lib.stack import prepare_engine
 from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, Pair
 
 from . import load, page
-from .measure import CHECK_SECONDS, measure, measure_cost, side_by_side
+from .measure import CHECK_SECONDS, measure, measure_alternatives, measure_cost
 
 ROUNDS = 5
 SECONDS = 5
 # The figures that a check compares, and their maximum ratios to the recorded figures. A check fails
-# only if all of its rounds are above the limit: other load on the machine adds to some rounds, and
-# reduces none. The application alone, in its own process, hardly varies, so that its figure shows
-# added middleware; that of the whole pair shows a connection per request or an additional log line.
+# only if all of its rounds are above the limit: other load on the machine raises the figures of
+# some rounds and lowers none. The application's figure, measured in one process, hardly varies and
+# shows added middleware; that of the whole pair shows a new connection or log line per request.
 CHECKED = {"cost_over_flask": 1.25, "application_over_flask": 1.1}
 
 
@@ -54,30 +54,30 @@ def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
 def current(file: Path) -> tuple[Path, page.Facts]:
     """Return the file for this bench's figures, and its content.
 
-    Figures in an earlier format, and their page, stay until the new ones are complete.
+    Figures in an earlier format and their page stay until the new figures are complete.
     """
-    known = page.read(file)
-    if known and known.get("format") != page.FORMAT:
+    recorded = page.read(file)
+    if recorded and recorded.get("format") != page.FORMAT:
         file = file.with_suffix(".new.json")
-        known = page.read(file)
-    return file, known
+        recorded = page.read(file)
+    return file, recorded
 
 
-def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds: int) -> None:
-    """Measure the pairs and the neighbours; write the figures to a file after each.
+def record(file: Path, pairs: list[Pair], alternatives: bool, rounds: int, seconds: int) -> None:
+    """Measure the pairs and the alternatives; write the figures to a file after each.
 
-    Those that are not measured this time keep their figures, if these have the current format.
+    The others keep their recorded figures, if these have the current format.
     """
     target = file
-    file, known = current(target)
+    file, recorded = current(target)
     facts = {
         "format": page.FORMAT,
         "machine": machine(),
         "python": PYTHON_VERSIONS[0],
         "commit": commit(),
         "measured": datetime.now(UTC).date().isoformat(),
-        "neighbours": known.get("neighbours", {}),
-        "pairs": known.get("pairs", {}),
+        "alternatives": recorded.get("alternatives", {}),
+        "pairs": recorded.get("pairs", {}),
     }
 
     def save() -> None:
@@ -87,8 +87,8 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
         }
         file.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
-    if neighbours:
-        facts["neighbours"] = timed("neighbours", lambda: side_by_side(rounds, seconds))
+    if alternatives:
+        facts["alternatives"] = timed("alternatives", lambda: measure_alternatives(rounds, seconds))
         save()
     for pair in pairs:
         facts["pairs"][str(pair)] = timed(
@@ -97,7 +97,7 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
         save()
     if absent := page.missing(facts):
         raise SystemExit(
-            f"No page yet; not measured: {', '.join(absent)}; the figures are in {file}."
+            f"The page needs figures of {', '.join(absent)}; the figures are in {file}."
         )
     file.replace(target)
     if target == page.FILE:
@@ -105,21 +105,21 @@ def record(file: Path, pairs: list[Pair], neighbours: bool, rounds: int, seconds
 
 
 def check(file: Path, pairs: list[Pair], rounds: int, seconds: int) -> None:
-    """Compare the cost of a response with the recorded cost. Raises SystemExit if it is higher."""
+    """Compare the cost of a response with the recorded cost. Raise SystemExit if it is higher."""
     recorded = current(file)[1].get("pairs", {})
     if missing := [
         str(pair) for pair in pairs if CHECKED.keys() - recorded.get(str(pair), {}).keys()
     ]:
-        raise SystemExit(f"Nothing to compare with: run `make bench` for {', '.join(missing)}.")
+        raise SystemExit(f"No recorded figures: run `make bench` for {', '.join(missing)}.")
     higher = []
     for pair in pairs:
-        found, known = measure_cost(pair, rounds, seconds), recorded[str(pair)]
-        print(f"{pair}: {found['cpu_us_per_answer']} µs, {found['errors']} errors", flush=True)
+        found, former = measure_cost(pair, rounds, seconds), recorded[str(pair)]
+        print(f"{pair}: {found['cpu_us_per_response']} µs, {found['errors']} errors", flush=True)
         if found["errors"]:
             higher.append(f"{pair}: {found['errors']} requests failed")
         for name, tolerance in CHECKED.items():
-            (least, most), limit = found["intervals"][name], tolerance * known[name]
-            print(f"{pair}: {name} {found[name]} ({least} to {most}), {known[name]} recorded")
+            (least, most), limit = found["intervals"][name], tolerance * former[name]
+            print(f"{pair}: {name} {found[name]} ({least} to {most}), {former[name]} recorded")
             if least > limit:
                 higher.append(f"{pair}: {name} is at least {least}; the limit is {limit:.3f}")
     if higher:
@@ -130,24 +130,24 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--pair", action="append", choices=[str(pair) for pair in PAIRS])
-    parser.add_argument("--neighbours", action="store_true", help="measure these, and named pairs")
+    parser.add_argument("--alternatives", action="store_true", help="measure these and --pair")
     parser.add_argument("--check", action="store_true", help="compare with the recorded costs")
-    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS}, or more")
-    parser.add_argument("--seconds", type=int, help="of each figure in a round; for a trial: 1")
-    parser.add_argument("--file", type=Path, default=page.FILE, help="what is read and written")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"{ROUNDS} or more")
+    parser.add_argument("--seconds", type=int, help="per figure in a round; for a trial: 1")
+    parser.add_argument("--file", type=Path, default=page.FILE, help="the file with the figures")
     chosen = parser.parse_args()
     prepare_engine(PYTHON_VERSIONS[:1], PROXIES)
     load.build()
     if chosen.check:
         # The default server's pairs: one for each proxy, to detect changes to either.
-        named = chosen.pair or [str(Pair(SERVERS[0], proxy)) for proxy in PROXIES]
-        pairs = [pair for pair in PAIRS if str(pair) in named]
+        names = chosen.pair or [str(Pair(SERVERS[0], proxy)) for proxy in PROXIES]
+        pairs = [pair for pair in PAIRS if str(pair) in names]
         check(chosen.file, pairs, chosen.rounds, chosen.seconds or CHECK_SECONDS)
     else:
-        everything = not chosen.pair and not chosen.neighbours
+        everything = not chosen.pair and not chosen.alternatives
         pairs = [pair for pair in PAIRS if everything or str(pair) in (chosen.pair or [])]
         record(
-            *(chosen.file, pairs, everything or chosen.neighbours),
+            *(chosen.file, pairs, everything or chosen.alternatives),
             *(chosen.rounds, chosen.seconds or SECONDS),
         )
 

@@ -1,4 +1,4 @@
-"""Measurements besides requests: generation, builds, images, startup, memory."""
+"""Measurements other than requests: generation, builds, images, startup, memory."""
 
 import gzip
 import hashlib
@@ -36,25 +36,25 @@ def duration(action: Callable[[], object]) -> float:
     return time.monotonic() - began
 
 
-def generate(template: Path, folder: Path, *answers: str) -> float:
+def generate(template: Path, folder: Path, *extra_context: str) -> float:
     """Generate a project from ``template`` in ``folder``; return how many seconds that took."""
     command = [
         *(sys.executable, "-m", "cookiecutter", template, "--no-input", "--default-config"),
-        *("--output-dir", folder, *answers),
+        *("--output-dir", folder, *extra_context),
     ]
     return duration(lambda: run(command, cwd=folder))
 
 
 # Earlier results, by the server or proxy and by the function's name.
-known: dict[tuple[str, str], Facts] = {}
+results: dict[tuple[str, str], Facts] = {}
 
 
 def once(choice: str, find: Callable[..., Facts], *arguments) -> Facts:
-    """Return the result of ``find``, called once: all pairs with this server or proxy share it."""
+    """Call ``find`` once for a server or proxy; return the result, which all of its pairs share."""
     key = choice, find.__name__
-    if key not in known:
-        known[key] = find(*arguments)
-    return known[key]
+    if key not in results:
+        results[key] = find(*arguments)
+    return results[key]
 
 
 # --- Building ---
@@ -109,7 +109,7 @@ def sizes(image: Image, base: str) -> Facts:
 
 
 def app_sizes(stack: Stack) -> Facts:
-    """Return the sizes of the application's image, and of the minimal one, which takes its tag."""
+    """Return the sizes of the application's image and of the minimal image, which replaces it."""
     (base,) = base_images(PYTHON_VERSIONS[:1], [])
     found = sizes(image_of(stack, "app"), base)
     if not FACTS["_servers"][stack.pair.server]["debian_packages"]["run"]:
@@ -127,7 +127,7 @@ def proxy_sizes(stack: Stack) -> Facts:
     return {f"proxy_{name}": size for name, size in found.items()}
 
 
-# Compressed sizes of layers by their hash: every pair has the layers of the base images.
+# Compressed sizes of layers by their hash: all pairs share the layers of the base images.
 compressed: dict[str, int] = {}
 
 
@@ -153,7 +153,7 @@ def pushed_size(image: Image) -> int:
 
 
 def timestamp(text: str) -> float:
-    """Return a timestamp of the engine in seconds; its nanoseconds are cut to microseconds."""
+    """Return a timestamp of the engine in seconds; nanoseconds are truncated to microseconds."""
     return datetime.fromisoformat(re.sub(r"\.(\d{6})\d*", r".\1", text)).timestamp()
 
 
@@ -168,9 +168,9 @@ def start_and_stop(stack: Stack) -> Facts:
         # The engine's log also has health checks from before the stop.
         healthy = [
             min(
-                timestamp(look["End"])
-                for look in state["Health"]["Log"]
-                if not look["ExitCode"] and timestamp(look["Start"]) > began
+                timestamp(check["End"])
+                for check in state["Health"]["Log"]
+                if not check["ExitCode"] and timestamp(check["Start"]) > began
             )
             for state in states
         ]

@@ -19,7 +19,7 @@ def interval(values: Iterable[float]) -> tuple[float, float]:
     """Return the confidence interval of the median, for any distribution of the rounds.
 
     Each round is above or below the true median with the same probability. So both ends are values
-    of rounds, equally many places from the minimum and the maximum: as many as CONFIDENCE allows.
+    of rounds, at the same rank from the minimum and maximum: the highest that CONFIDENCE allows.
     """
     ordered = sorted(values)
     count, left_out, missed = len(ordered), 0, 2 * 0.5 ** len(ordered)
@@ -49,6 +49,6 @@ class Figure:
         """Return the ratio of the medians; its interval contains 1 only if the two overlap."""
         return Figure(self.median / other.median, self.low / other.high, self.high / other.low)
 
-    def told(self, digits: int = 3) -> tuple[float, list[float]]:
+    def rounded(self, digits: int = 3) -> tuple[float, list[float]]:
         """Return the median and the interval, rounded."""
         return round(self.median, digits), [round(self.low, digits), round(self.high, digits)]

@@ -1,4 +1,4 @@
-"""Load from a container that shares the network of its target, so that traffic is on loopback."""
+"""Load from a container that shares its target's network, so that traffic uses loopback."""
 
 import hashlib
 import json
@@ -13,8 +13,8 @@ from docker.models.containers import Container
 
 from tests.lib.template import PYTHON_VERSIONS, base_images
 
-# Sends one request, then checks for half a second whether the connection is closed.
-LOOK = """
+# Sends one request, then checks for half a second whether the server closes the connection.
+CONNECTION_CHECK = """
 import http.client, sys, urllib.parse
 address = urllib.parse.urlsplit(sys.argv[1])
 connection = http.client.HTTPConnection(address.netloc, timeout=10)
@@ -45,24 +45,24 @@ class Work:
     connections: int
     # Bytes of a body to upload; 0: a GET request.
     body: int = 0
-    # Further paths, requested in turn.
+    # Further paths; requests use all paths in turn.
     others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """The results of the requests; latencies are in milliseconds."""
+    """The result of a run; latencies are in milliseconds."""
 
     per_second: float
     p50_ms: float
     p99_ms: float
     errors: int
-    answers: int
+    responses: int
 
 
 @dataclass(frozen=True)
 class Paced(Outcome):
-    """The results of requests that were sent at a fixed rate, independent of response times."""
+    """The result of a run at a fixed rate, independent of response times."""
 
     # The 99th percentile of latency in each part of the time.
     p99_ms_of_parts: tuple[float, ...]
@@ -84,7 +84,7 @@ def build() -> None:
 
 @dataclass(frozen=True)
 class Pace:
-    """A rate at which h2load can open connections: some at a time, once in each period."""
+    """A rate at which h2load can open connections: a number of them at the start of each period."""
 
     at_a_time: int
     period_ms: int
@@ -108,8 +108,8 @@ def percentile(latencies: Iterable[float], percent: float) -> float:
     return ordered[math.ceil(percent / 100 * len(ordered)) - 1]
 
 
-def paced(log: str, asked: int, pause_ms: float) -> Paced:
-    """Return the results of ``asked`` requests from h2load's log.
+def paced(log: str, requests: int, pause_ms: float) -> Paced:
+    """Return the results of ``requests`` requests from h2load's log.
 
     A line has a request's send time, status and duration; times are in microseconds. A client sends
     a request every ``pause_ms``, or when it has the previous response if that arrives later.
@@ -117,7 +117,7 @@ def paced(log: str, asked: int, pause_ms: float) -> Paced:
     rows = sorted(tuple(map(int, line.split())) for line in log.splitlines())
     good = [(sent, took / 1e3) for sent, status, took in rows if 200 <= status < 400]
     if not good:
-        raise RuntimeError(f"none of {asked} requests succeeded")
+        raise RuntimeError(f"none of {requests} requests succeeded")
     began, span = good[0][0], good[-1][0] - good[0][0] + 1
     parts: list[list[float]] = [[] for _ in range(PARTS)]
     for sent, took in good:
@@ -127,7 +127,7 @@ def paced(log: str, asked: int, pause_ms: float) -> Paced:
         len(good) / span * 1e6,
         percentile(latencies, 50),
         percentile(latencies, 99),
-        asked - len(good),
+        requests - len(good),
         len(good),
         tuple(percentile(part, 99) for part in parts if part),
         sum(took > pause_ms for took in latencies),
@@ -148,7 +148,7 @@ class Generator:
             raise RuntimeError(f"{' '.join(command)}: exit {status}\n{text}")
         return text
 
-    def ask(self, work: Work, seconds: int) -> Outcome:
+    def send(self, work: Work, seconds: int) -> Outcome:
         """Send requests for ``seconds``; each client waits for a response before the next."""
         printed = self._run(
             "wrk",
@@ -172,21 +172,21 @@ class Generator:
             found["requests"],
         )
 
-    def answers(self, work: Work) -> bool:
+    def responds(self, work: Work) -> bool:
         """Send one request; return whether it succeeded."""
         printed = self._run("h2load", "--h1", "-c1", "-n1", self.url + work.path)
         return "1 succeeded" in printed
 
     def keeps_connections(self, work: Work) -> bool:
         """Return whether a connection stays open after a response."""
-        return self._run("python", "-c", LOOK, self.url + work.path).strip() == "kept"
+        return self._run("python", "-c", CONNECTION_CHECK, self.url + work.path).strip() == "kept"
 
-    def ask_at(self, work: Work, pace: Pace, seconds: int, *, keep: bool = True) -> Paced:
+    def send_at(self, work: Work, pace: Pace, seconds: int, *, keep: bool = True) -> Paced:
         """Send requests at an even pace, independent of response times.
 
-        Many clients take turns, so that no request waits for the previous response. Without
+        Many clients send in turn, so that no request waits for the previous response. Without
         ``keep`` each request has its own connection: h2load abandons a connection that is closed
-        without notice, and restarts its timing after one that is closed with notice.
+        without "Connection: close", and restarts its timing after one that is closed with it.
         """
         count = math.ceil(pace.per_second * seconds)
         clients = CLIENTS if keep else count
@@ -203,7 +203,7 @@ class Generator:
 
 
 @contextmanager
-def beside(container: Container, port: int) -> Iterator[Generator]:
+def load_generator(container: Container, port: int) -> Iterator[Generator]:
     """Yield a generator that shares the network of ``container``, for requests to its ``port``."""
     generator = docker.from_env().containers.run(
         IMAGE,

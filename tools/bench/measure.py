@@ -1,4 +1,4 @@
-"""The measurements of a pair, of all pairs and baselines in one run, and of a check."""
+"""The measurements of a pair, of pairs and alternatives in one run, and of a check."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from docker.models.containers import Container
 from tests.lib.stack import Stack, run_stack
 from tests.lib.template import PAIRS, PYTHON_VERSIONS, ROOT, Pair, has_processes, unused
 
+from .alternatives import ALTERNATIVES
 from .building import (
     PACKAGE,
     app_sizes,
@@ -26,11 +27,10 @@ from .building import (
     start_and_stop,
 )
 from .figures import Figure
-from .load import Pace, Paced, Work, beside
-from .neighbours import NEIGHBOURS
+from .load import Pace, Paced, Work, load_generator
 from .noise import Noise
-from .rounds import NOISY_PERCENT, REPEATS, Rounds, Step, play
-from .served import JSON, Contestant, documented, serve
+from .rounds import NOISY_PERCENT, REPEATS, Rounds, Step, run_rounds
+from .served import JSON, Deployment, documented, serve
 
 APP = Path(__file__).parent / "app"
 Facts = dict[str, Any]
@@ -42,9 +42,9 @@ WORKS = {
     "wait": Work("/bench/wait", connections=64),
     "mix": Work("/bench/compute", connections=64, others=("/bench/wait",)),
 }
-# These are measured once, not in every round.
+# The bench measures these once, not in every round.
 ONCE = {
-    "one": Work("/bench/json", connections=1),
+    "one_connection": Work("/bench/json", connections=1),
     "upload": Work("/bench/upload", connections=4, body=1 << 20),
     "stream": Work("/bench/stream", connections=4),
     # The proxy responds to these two without the application.
@@ -82,23 +82,23 @@ def start(pair: Pair, project: Path) -> AbstractContextManager[Stack]:
 
 
 @contextmanager
-def ways_of(stack: Stack, *names: str) -> Iterator[dict[str, Contestant]]:
-    """Yield the contestants of a pair: its application directly, and through its proxy."""
+def routes_of(stack: Stack, *names: str) -> Iterator[dict[str, Deployment]]:
+    """Yield a pair's deployment by route: directly to its application, or through its proxy."""
     containers = {service: stack.container(service) for service in ("app", "proxy")}
     ports = {"direct": ("app", 8000), "proxied": ("proxy", 8080)}
     with ExitStack() as exits:
-        ways = {}
+        routes = {}
         for name in names:
             service, port = ports[name]
-            generator = exits.enter_context(beside(containers[service], port))
-            ways[name] = Contestant(containers, generator)
-        yield ways
+            generator = exits.enter_context(load_generator(containers[service], port))
+            routes[name] = Deployment(containers, generator)
+        yield routes
 
 
-def warm(contestants: dict[str, Contestant]) -> None:
+def warm_up(deployments: dict[str, Deployment]) -> None:
     """Send requests for a second, to fill pools of connections and threads."""
-    for contestant in contestants.values():
-        contestant.generator.ask(JSON, 1)
+    for deployment in deployments.values():
+        deployment.generator.send(JSON, 1)
 
 
 def processes_and_threads(app: Container, server: str) -> Facts:
@@ -144,79 +144,79 @@ def work(stack: Stack, count: int, seconds: int) -> Facts:
     """Measure all kinds of work for the pair and its baseline; return the figures."""
     app = stack.container("app")
     with (
-        ways_of(stack, "direct", "proxied") as ways,
+        routes_of(stack, "direct", "proxied") as routes,
         serve(stack, documented(stack.pair)) as baseline,
     ):
-        everyone = ways | {"documented": baseline}
-        warm(everyone)
-        # The CPU's speed is measured right before the responses that are compared with it.
+        deployments = routes | {"documented": baseline}
+        warm_up(deployments)
+        # The CPU's speed is measured immediately before the responses that are compared with it.
         steps = [
-            Step("json", "proxied", JSON, ways["proxied"], seconds, first=lambda: ceilings(app)),
-            Step("json", "direct", JSON, ways["direct"], seconds),
+            Step("json", "proxied", JSON, routes["proxied"], seconds, first=lambda: ceilings(app)),
+            Step("json", "direct", JSON, routes["direct"], seconds),
             Step("json", "documented", JSON, baseline, seconds),
-            *(Step("room", way, JSON, ways[way], seconds, held=app) for way in ways),
+            *(Step("half_cpu", route, JSON, routes[route], seconds, limit=app) for route in routes),
             *(
-                Step(name, "proxied", asked, ways["proxied"], seconds)
-                for name, asked in WORKS.items()
+                Step(name, "proxied", kind, routes["proxied"], seconds)
+                for name, kind in WORKS.items()
                 if name != "json"
             ),
         ]
-        rounds = play(steps, count)
-        singles = [("one", "proxied"), ("static", "proxied"), ("proxy", "proxied")]
-        # The view that waits comes last: the next step would have to wait for its open requests.
-        singles += [(name, way) for name in ("upload", "stream") for way in ways]
-        singles.append(("wait", "direct"))
-        alone = play(
+        rounds = run_rounds(steps, count)
+        measured_once = [("one_connection", "proxied"), ("static", "proxied"), ("proxy", "proxied")]
+        # The view that waits is last, because a step after it would wait for its open requests.
+        measured_once += [(name, route) for name in ("upload", "stream") for route in routes]
+        measured_once.append(("wait", "direct"))
+        single = run_rounds(
             [
-                Step(name, way, (WORKS | ONCE)[name], ways[way], min(seconds, ONCE_SECONDS))
-                for name, way in singles
+                Step(name, route, (WORKS | ONCE)[name], routes[route], min(seconds, ONCE_SECONDS))
+                for name, route in measured_once
             ],
             1,
             repeats=0,
         )
-        half = half_load(ways, rounds.rate("json", "proxied").median / 2, seconds)
-    latencies = {way: Figure(*latency_of(outcome)) for way, (outcome, _) in half.items()}
+        half = half_load(routes, rounds.rate("json", "proxied").median / 2, seconds)
+    latencies = {route: Figure(*latency_of(outcome)) for route, (outcome, _) in half.items()}
     return {
         "rounds": count,
         "round_seconds": seconds,
         "noise": rounds.noise(),
-        "one_connection_p50_ms": alone.samples("one", "proxied")[0].outcome.p50_ms,
-        "half_load": {way: told(outcome, noise) for way, (outcome, noise) in half.items()},
+        "one_connection_p50_ms": single.samples("one_connection", "proxied")[0].outcome.p50_ms,
+        "half_load": {route: as_json(outcome, noise) for route, (outcome, noise) in half.items()},
         "errors": rounds.errors("direct", "proxied")
-        + alone.errors()
+        + single.errors()
         + sum(outcome.errors for outcome, _ in half.values()),
         "documented_errors": rounds.errors("documented"),
         **costs(rounds),
-        **compared(
+        **with_intervals(
             **ratios(rounds),
-            **weighed(rounds),
+            **relative_costs(rounds),
             p99_over_direct_at_half_load=latencies["proxied"] / latencies["direct"],
         ),
-        "work": alone.told() | rounds.told(),
+        "work": single.summaries() | rounds.summaries(),
     }
 
 
-def compared(**ratios: Figure) -> Facts:
-    """Return the ratios and their intervals in the form in which they are recorded."""
+def with_intervals(**ratios: Figure) -> Facts:
+    """Return the ratios and their intervals, as the file has them."""
     found: Facts = {"intervals": {}}
     for name, figure in ratios.items():
-        found[name], found["intervals"][name] = figure.told()
+        found[name], found["intervals"][name] = figure.rounded()
     return found
 
 
-def weighed(rounds: Rounds) -> dict[str, Figure]:
-    """Return the cost of a response relative to that of Flask alone at the same moment.
+def relative_costs(rounds: Rounds) -> dict[str, Figure]:
+    """Return the cost of a response relative to that of Flask alone at the same time.
 
-    The speed of a shared CPU changes by a tenth from second to second, so the microseconds of two
+    The speed of a shared CPU changes by 10 % from second to second, so the microseconds of two
     runs cannot be compared; these figures can.
     """
     samples = rounds.samples("json", "proxied")
     return {
-        # Application, proxy and engine, over Flask called without a server.
+        # Application, proxy and engine, relative to Flask called without a server.
         "cost_over_flask": Figure.of(
             sum(sample.cost.values()) * sample.before["flask"] / 1e6 for sample in samples
         ),
-        # The generated application over Flask, both called without a server.
+        # The generated application relative to Flask, both called without a server.
         "application_over_flask": Figure.of(
             sample.before["flask"] / sample.before["application"] for sample in samples
         ),
@@ -224,12 +224,12 @@ def weighed(rounds: Rounds) -> dict[str, Figure]:
 
 
 def ratios(rounds: Rounds) -> dict[str, Figure]:
-    """Return the ratios of a pair's rates to each other, to its baseline's and to the ceiling."""
+    """Return the ratios of a pair's rates to each other, to the baseline and to the ceiling."""
     rate = rounds.rate
     return {
         "over_documentation_baseline": rate("json", "proxied") / rate("json", "documented"),
         "proxied_over_direct": rate("json", "proxied") / rate("json", "direct"),
-        "proxied_over_direct_half_a_cpu": rate("room", "proxied") / rate("room", "direct"),
+        "proxied_over_direct_half_a_cpu": rate("half_cpu", "proxied") / rate("half_cpu", "direct"),
         "over_flask_ceiling": rate("json", "direct")
         / Figure.of(sample.before["flask"] for sample in rounds.samples("json", "proxied")),
     }
@@ -237,13 +237,14 @@ def ratios(rounds: Rounds) -> dict[str, Figure]:
 
 def costs(rounds: Rounds) -> Facts:
     """Return the CPU time of small responses, and the calls per second of CPU time."""
-    looks = [sample.before for sample in rounds.samples("json", "proxied")]
+    ceilings_of_rounds = [sample.before for sample in rounds.samples("json", "proxied")]
     return {
-        "cpu_us_per_answer": {
-            way: rounds.cost("json", way) for way in ("direct", "proxied", "documented")
+        "cpu_us_per_response": {
+            route: rounds.cost("json", route) for route in ("direct", "proxied", "documented")
         },
         "ceilings_per_second": {
-            name: round(statistics.median(look[name] for look in looks)) for name in looks[0]
+            name: round(statistics.median(found[name] for found in ceilings_of_rounds))
+            for name in ceilings_of_rounds[0]
         },
     }
 
@@ -257,35 +258,36 @@ def latency_of(outcome: Paced) -> tuple[float, float, float]:
 
 
 def half_load(
-    ways: dict[str, Contestant], rate: float, seconds: int
+    routes: dict[str, Deployment], rate: float, seconds: int
 ) -> dict[str, tuple[Paced, Facts]]:
-    """Send ``rate`` requests per second to each way in turn; return the outcomes and the noise."""
+    """Send ``rate`` requests per second by each route; return the outcomes and the noise."""
     pace = Pace.within(rate)
-    keep = {way: one.generator.keeps_connections(JSON) for way, one in ways.items()}
+    duration = HALF_LOAD_STEPS * seconds
+    keep = {route: one.generator.keeps_connections(JSON) for route, one in routes.items()}
 
-    def ask(way: str) -> tuple[Paced, Facts]:
-        contestant = ways[way]
-        # The response arrives when all earlier requests are done.
-        contestant.generator.answers(JSON)
-        before, noise = contestant.cpu_time(), Noise()
-        outcome = contestant.generator.ask_at(JSON, pace, HALF_LOAD_STEPS * seconds, keep=keep[way])
-        busy = contestant.cpu_time()["app"] - before["app"]
+    def send(route: str) -> tuple[Paced, Facts]:
+        deployment = routes[route]
+        # The response arrives after those to all earlier requests.
+        deployment.generator.responds(JSON)
+        before, noise = deployment.cpu_time(), Noise()
+        outcome = deployment.generator.send_at(JSON, pace, duration, keep=keep[route])
+        busy = deployment.cpu_time()["app"] - before["app"]
         return outcome, {
-            "busy_percent": round(busy / 1e4 / (HALF_LOAD_STEPS * seconds), 1),
+            "busy_percent": round(busy / 1e4 / duration, 1),
             "stolen_percent": noise.stolen_percent(),
         }
 
-    def ask_calmly(way: str) -> tuple[Paced, Facts]:
-        tries = [ask(way)]
+    def least_noisy(route: str) -> tuple[Paced, Facts]:
+        tries = [send(route)]
         while tries[-1][1]["stolen_percent"] > NOISY_PERCENT and len(tries) <= REPEATS:
-            tries.append(ask(way))
+            tries.append(send(route))
         return min(tries, key=lambda found: found[1]["stolen_percent"])
 
-    return {way: ask_calmly(way) for way in ways}
+    return {route: least_noisy(route) for route in routes}
 
 
-def told(outcome: Paced, noise: Facts) -> Facts:
-    """Return the figures of half load in the form in which they are recorded."""
+def as_json(outcome: Paced, noise: Facts) -> Facts:
+    """Return the figures of half load, as the file has them."""
     return {
         "per_second": round(outcome.per_second, 1),
         "p50_ms": round(outcome.p50_ms, 2),
@@ -296,52 +298,49 @@ def told(outcome: Paced, noise: Facts) -> Facts:
     } | noise
 
 
-# --- Comparison with the neighbours in one run ---
+# --- Comparison with the alternatives in one run ---
 
 
-def side_by_side(rounds: int, seconds: int) -> Facts:
-    """Return the rates of the neighbours and of the pairs compared with them, from one run."""
-    ours = {"default": PAIRS[0], "granian": Pair("granian", "nginx")}
-    needed = dict.fromkeys([*ours.values(), *(one.pair for one in NEIGHBOURS.values())])
+def measure_alternatives(rounds: int, seconds: int) -> Facts:
+    """Return the rates of the alternatives and of two pairs, measured in one run."""
+    pairs = {"default": PAIRS[0], "granian": Pair("granian", "nginx")}
+    needed = dict.fromkeys([*pairs.values(), *(one.pair for one in ALTERNATIVES.values())])
     with ExitStack() as exits:
         stacks = {}
         for pair in needed:
             project, _ = exits.enter_context(project_of(pair))
             stacks[pair] = exits.enter_context(start(pair, project))
-        answering = {
-            str(pair): exits.enter_context(ways_of(stacks[pair], "proxied"))["proxied"]
-            for pair in ours.values()
+        servers = {
+            str(pair): exits.enter_context(routes_of(stacks[pair], "proxied"))["proxied"]
+            for pair in pairs.values()
         }
-        answering |= {
-            name: exits.enter_context(serve(stacks[one.pair], one.way))
-            for name, one in NEIGHBOURS.items()
+        servers |= {
+            name: exits.enter_context(serve(stacks[one.pair], one.setup))
+            for name, one in ALTERNATIVES.items()
         }
-        warm(answering)
-        default, granian = map(str, ours.values())
-        asked = {
-            "json": list(answering),
+        warm_up(servers)
+        default, granian = map(str, pairs.values())
+        servers_by_work = {
+            "json": list(servers),
             "page": [default, granian, "flask-documentation", "tiangolo"],
             "wait": [default, "flask-documentation"],
         }
-        played = play(
-            [
-                Step(name, way, WORKS[name], answering[way], seconds)
-                for name, ways in asked.items()
-                for way in ways
-            ],
+        steps = [(work, server) for work, names in servers_by_work.items() for server in names]
+        measured = run_rounds(
+            [Step(work, server, WORKS[work], servers[server], seconds) for work, server in steps],
             rounds,
         )
     return {
         "rounds": rounds,
         "round_seconds": seconds,
-        # Recorded, because they contain the number of CPUs of the machine that was measured.
-        "titles": {name: one.title for name, one in NEIGHBOURS.items()},
-        "errors": {way: played.errors(way) for way in answering},
-        "cpu_us_per_answer": {
-            f"{name}_{way}": played.cost(name, way) for name, ways in asked.items() for way in ways
+        # In the file, because they contain the number of CPUs of the measured machine.
+        "titles": {name: one.title for name, one in ALTERNATIVES.items()},
+        "errors": {server: measured.errors(server) for server in servers},
+        "cpu_us_per_response": {
+            f"{work}_{server}": measured.cost(work, server) for work, server in steps
         },
-        "noise": played.noise(),
-        "work": played.told(),
+        "noise": measured.noise(),
+        "work": measured.summaries(),
     }
 
 
@@ -354,13 +353,13 @@ def measure_cost(pair: Pair, rounds: int, seconds: int = CHECK_SECONDS) -> Facts
     """Return the cost of a pair's response; each round takes about 6 s."""
     with project_of(pair) as (project, _), start(pair, project) as stack:
         app = stack.container("app")
-        with ways_of(stack, "proxied") as ways:
-            warm(ways)
+        with routes_of(stack, "proxied") as routes:
+            warm_up(routes)
             small = Step(
-                "json", "proxied", JSON, ways["proxied"], seconds, first=lambda: ceilings(app)
+                "json", "proxied", JSON, routes["proxied"], seconds, first=lambda: ceilings(app)
             )
-            played = play([small], rounds)
-    return compared(**weighed(played)) | {
-        "errors": played.errors(),
-        "cpu_us_per_answer": played.cost("json", "proxied"),
+            measured = run_rounds([small], rounds)
+    return with_intervals(**relative_costs(measured)) | {
+        "errors": measured.errors(),
+        "cpu_us_per_response": measured.cost("json", "proxied"),
     }

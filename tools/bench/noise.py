@@ -18,7 +18,7 @@ class Engine:
     """
 
     def __init__(self) -> None:
-        # The last known CPU time of each, in ticks; that of a shim that has ended still counts.
+        # The last measured CPU time of each, in ticks, including shims that have exited.
         self.ticks: dict[str, int] = {}
 
     def time(self) -> float:
@@ -26,7 +26,7 @@ class Engine:
         for stat in PROC.glob("[0-9]*/stat"):
             try:
                 name, _, rest = stat.read_text().partition("(")[2].rpartition(")")
-            except OSError:  # ended meanwhile
+            except OSError:  # exited meanwhile
                 continue
             if name in NAMES:
                 # Of all fields, the 14th and the 15th are user and system time. The 22nd is the
@@ -37,9 +37,9 @@ class Engine:
 
 
 def stolen() -> float:
-    """Return the seconds of CPU time that the host has used for others: "steal" in proc(5)."""
-    words = (PROC / "stat").read_text().split()
-    return int(words[8]) / TICK
+    """Return the seconds of CPU time that the host used for other guests: "steal" in proc(5)."""
+    fields = (PROC / "stat").read_text().split()
+    return int(fields[8]) / TICK
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Noise:
     before: float = field(default_factory=stolen)
 
     def stolen_percent(self) -> float:
-        """Return the percentage of all CPUs' time that the host has stolen since then."""
+        """Return the percentage of all CPUs' time that the host has stolen since the start."""
         seconds = (time.monotonic() - self.began) * (os.cpu_count() or 1)
         return round(100 * (stolen() - self.before) / seconds, 1)
 

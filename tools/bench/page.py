@@ -15,7 +15,7 @@ from tests.lib.template import FACTS, PAIRS, PROXIES, ROOT, Pair
 from tools.markdown import table
 
 from .figures import Figure
-from .targets import COMPARISONS, COST_BEFORE, MAIN, OTHERS, Comparison, Target, reached
+from .targets import COMPARISONS, FORMER_COSTS, MAIN, OTHERS, Comparison, Target, reached
 
 FILE = ROOT / "docs" / "performance.json"
 PAGE = ROOT / "docs" / "performance.md"
@@ -51,27 +51,27 @@ def read(file: Path = FILE) -> Facts:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of a chart: its label, its kind, which sets the colour, and its value."""
+    """A bar of a chart: its label, its kind, which determines its colour, and its value."""
 
     label: str
     kind: str
     value: float
     # The ends of the interval, if there is one.
     ends: tuple[float, float] | None = None
-    # The value that this bar is compared with, if any; drawn as a marker.
+    # The value to compare with, if any; the chart has a marker there.
     mark: float | None = None
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart with one message; its bars are sorted."""
+    """A chart with sorted bars."""
 
     name: str
-    message: str
+    title: str
     unit: str
     bars: list[Bar]
     # The legend of the markers, if there are any.
-    marks: str = ""
+    legend: str = ""
 
 
 def workers(found: Facts) -> str:
@@ -86,15 +86,15 @@ def label(pair: Pair, found: Facts) -> str:
     return f"{server['title']} + {proxy['title']}, {workers(found)}"
 
 
-def bar(name: str, kind: str, run: Facts, **more: Any) -> Bar:
+def bar(name: str, kind: str, run: Facts, mark: float | None = None) -> Bar:
     """Return a bar for the rate of one kind of work."""
-    return Bar(name, kind, run["per_second"], tuple(run["interval"]), **more)
+    return Bar(name, kind, run["per_second"], tuple(run["interval"]), mark)
 
 
 def charts(facts: Facts) -> list[Chart]:
     """Return the charts."""
     pairs = {pair: facts["pairs"][str(pair)] for pair in PAIRS}
-    beside = facts["neighbours"]["work"]
+    compared = facts["alternatives"]["work"]
 
     def rates(work: str, mark: str = "") -> list[Bar]:
         return [
@@ -111,40 +111,40 @@ def charts(facts: Facts) -> list[Chart]:
         Bar(label(pair, found), pair.proxy, sum(found["loaded_memory_mb"].values()))
         for pair, found in pairs.items()
     ]
-    side = []
-    for name in (work.removeprefix("json_") for work in beside if work.startswith("json_")):
+    servers = []
+    for name in (work.removeprefix("json_") for work in compared if work.startswith("json_")):
         own = next((pair for pair in PAIRS if str(pair) == name), None)
-        title = label(own, pairs[own]) if own else facts["neighbours"]["titles"][name]
-        side.append(bar(title, own.proxy if own else "others", beside[f"json_{name}"]))
+        title = label(own, pairs[own]) if own else facts["alternatives"]["titles"][name]
+        servers.append(bar(title, own.proxy if own else "others", compared[f"json_{name}"]))
 
-    def chart(name: str, say: str, unit: str, bars: list[Bar], *, least: bool = False, marks=""):
+    def chart(name: str, title: str, unit: str, bars: list[Bar], *, least=False, legend=""):
         ordered = sorted(bars, key=lambda each: each.value, reverse=not least)
         first = ordered[0].label.rpartition(",")[0]
-        return Chart(name, say.format(first=first), unit, ordered, marks)
+        return Chart(name, title.format(first=first), unit, ordered, legend)
 
     return [
         chart(
             "throughput",
-            "Small responses: most from {first}",
+            "Small responses: {first} has the highest rate",
             "responses per second, 32 clients, one CPU",
             rates("json_proxied", "json_documented"),
-            marks="baseline: the documentation's set-up",
+            legend="baseline: the set-up in the documentation",
         ),
         chart(
-            "neighbours",
-            "Comparison with other set-ups: most from {first}",
+            "alternatives",
+            "Comparison with other set-ups: {first} has the highest rate",
             "small responses per second, 32 clients",
-            side,
+            servers,
         ),
         chart(
             "waiting",
-            "A view that waits 100 ms: most from {first}",
+            "A view that waits for 100 ms: {first} has the highest rate",
             "responses per second, 64 clients",
             rates("wait_proxied"),
         ),
         chart(
             "memory",
-            "Memory of both containers after the load: least for {first}",
+            "Memory of both containers after the load: {first} uses the least",
             "MB",
             memory,
             least=True,
@@ -181,7 +181,7 @@ def draw(chart: Chart) -> None:
             for row, each in enumerate(chart.bars):
                 if each.ends:
                     axes.plot(each.ends, [row, row], color=colours["text"], linewidth=1.2)
-                # To the right of everything that is drawn in this row.
+                # To the right of the bar, its interval and its marker.
                 place = max(each.value, *(each.ends or ()), each.mark or 0)
                 axes.annotate(
                     number(each.value, 0),
@@ -191,19 +191,19 @@ def draw(chart: Chart) -> None:
                     va="center",
                     fontsize=8.5,
                 )
-            if chart.marks:
+            if chart.legend:
                 marks = [each.mark for each in chart.bars]
                 axes.plot(
                     *(marks, range(len(marks))),
                     *("D",),
                     color=colours["text"],
                     markersize=4,
-                    label=chart.marks,
+                    label=chart.legend,
                 )
             axes.set_yticks(range(len(chart.bars)), [each.label for each in chart.bars])
-            drawing.suptitle(chart.message, x=0.01, ha="left", fontweight="bold")
-            told = f"{chart.unit}; names: processes x threads"
-            axes.set_title(told, loc="left", fontsize=10)
+            drawing.suptitle(chart.title, x=0.01, ha="left", fontweight="bold")
+            subtitle = f"{chart.unit}; labels: processes x threads"
+            axes.set_title(subtitle, loc="left", fontsize=10)
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.spines[:].set_visible(False)
             axes.tick_params(length=0)
@@ -220,11 +220,11 @@ def draw(chart: Chart) -> None:
 
 def picture(chart: Chart) -> list[str]:
     """Return the HTML lines that show a chart in the reader's colour scheme."""
-    source, text = f"charts/{chart.name}", chart.message
+    source, text = f"charts/{chart.name}", chart.title
     return [
         "<picture>",
         f'  <source media="(prefers-color-scheme: dark)" srcset="{source}-dark.svg">',
-        f'  <img alt="{text}: the tables below have the figures" src="{source}-light.svg">',
+        f'  <img alt="{text}. The tables below contain the figures." src="{source}-light.svg">',
         "</picture>",
         "",
     ]
@@ -238,7 +238,7 @@ def number(value: float, digits: int = 2) -> str:
     return f"{value:,.{digits}f}"
 
 
-def within(text: str, ends: Iterable[float] | None, digits: int) -> str:
+def with_interval(text: str, ends: Iterable[float] | None, digits: int) -> str:
     """Return a figure with its interval, if it has one."""
     return f"{text} ({'–'.join(number(end, digits) for end in ends)})" if ends else text  # noqa: RUF001
 
@@ -249,17 +249,17 @@ def rate(work: str) -> Callable[[Facts], str]:
     def find(found: Facts) -> str:
         run = found["work"][work]
         ends = run.get("interval") if len(run.get("rounds", ())) > 1 else None
-        return within(number(run["per_second"], 0), ends, 0)
+        return with_interval(number(run["per_second"], 0), ends, 0)
 
     return find
 
 
-def both(work: str) -> Callable[[Facts], str]:
-    """Return a function that formats the responses per second through the proxy and directly."""
+def both_routes(work: str) -> Callable[[Facts], str]:
+    """Return a function that formats the responses per second of the two routes."""
 
     def find(found: Facts) -> str:
-        ways = (found["work"][f"{work}_{way}"]["per_second"] for way in ("proxied", "direct"))
-        return "{} ({})".format(*(number(value, 0) for value in ways))
+        runs = (found["work"][f"{work}_{route}"] for route in ("proxied", "direct"))
+        return "{} ({})".format(*(number(run["per_second"], 0) for run in runs))
 
     return find
 
@@ -269,12 +269,12 @@ def latencies(work: str) -> Callable[[Facts], str]:
 
     def find(found: Facts) -> str:
         run = found["work"][work]
-        return " / ".join(number(run[part], 1) for part in ("p50_ms", "p99_ms"))
+        return " / ".join(number(run[percentile], 1) for percentile in ("p50_ms", "p99_ms"))
 
     return find
 
 
-def half(name: str, digits: int = 1) -> Callable[[Facts], str]:
+def half_load(name: str, digits: int = 1) -> Callable[[Facts], str]:
     """Return a function that formats a figure of half load: directly, and through the proxy."""
     return lambda found: " → ".join(
         number(run[name], digits) for run in found["half_load"].values()
@@ -288,7 +288,7 @@ def figure(name: str) -> Callable[[Facts], str]:
         value = found[name]
         if isinstance(value, dict):
             return " + ".join(map(str, value.values()))
-        return within(str(value), found.get("intervals", {}).get(name), 2)
+        return with_interval(str(value), found.get("intervals", {}).get(name), 2)
 
     return find
 
@@ -308,11 +308,11 @@ def optional(name: str) -> Callable[[Facts], str]:
     return lambda found: figure(name)(found) if name in found else "none"
 
 
-def cost(way: str) -> Callable[[Facts], str]:
-    """Return a function that formats the CPU time of a response: each part's, and their sum."""
+def cost(route: str) -> Callable[[Facts], str]:
+    """Return a function that formats the CPU time of a response: parts and sum."""
 
     def find(found: Facts) -> str:
-        return parts_of(found["cpu_us_per_answer"][way])
+        return parts_of(found["cpu_us_per_response"][route])
 
     return find
 
@@ -329,7 +329,7 @@ TABLES = {
         "proxied": rate("json_proxied"),
         "baseline": rate("json_documented"),
         "proxied / direct": ratio("proxied_over_direct"),
-        "at half a CPU": ratio("proxied_over_direct_half_a_cpu"),
+        "with half a CPU": ratio("proxied_over_direct_half_a_cpu"),
         "proxied / baseline": ratio("over_documentation_baseline"),
         "errors": figure("errors"),
         "baseline's errors": figure("documented_errors"),
@@ -348,27 +348,27 @@ TABLES = {
     },
     "half": {
         "per second": lambda found: number(found["half_load"]["proxied"]["per_second"], 0),
-        "median": half("p50_ms"),
-        "p99": half("p99_ms"),
+        "median": half_load("p50_ms"),
+        "p99": half_load("p99_ms"),
         "proxied / direct": ratio("p99_over_direct_at_half_load"),
-        "sent late": half("late", 0),
-        "application busy, %": half("busy_percent"),
-        "steal, %": half("stolen_percent"),
+        "sent late": half_load("late", 0),
+        "application busy, %": half_load("busy_percent"),
+        "steal, %": half_load("stolen_percent"),
     },
     "works": {
         "processes x threads": workers,
         "small": rate("json_proxied"),
         "page": rate("page_proxied"),
-        "computes": rate("compute_proxied"),
-        "waits": rate("wait_proxied"),
-        "both": rate("mix_proxied"),
+        "CPU-bound": rate("compute_proxied"),
+        "waiting": rate("wait_proxied"),
+        "mixed": rate("mix_proxied"),
     },
     "other": {
-        "waiting": both("wait"),
-        "upload": both("upload"),
-        "download": both("stream"),
+        "waiting": both_routes("wait"),
+        "upload": both_routes("upload"),
+        "download": both_routes("stream"),
         "static": rate("static_proxied"),
-        "proxy alone": rate("proxy_proxied"),
+        "health check": rate("proxy_proxied"),
     },
     "memory": {
         "idle": figure("idle_memory_mb"),
@@ -377,11 +377,11 @@ TABLES = {
     "images": {
         "application": figure("image_mb"),
         "over base": figure("image_over_base_mb"),
-        "as pushed": figure("image_pushed_mb"),
+        "compressed": figure("image_pushed_mb"),
         "minimal": optional("minimal_image_mb"),
         "proxy": figure("proxy_image_mb"),
         "proxy over base": figure("proxy_image_over_base_mb"),
-        "proxy as pushed": figure("proxy_image_pushed_mb"),
+        "proxy compressed": figure("proxy_image_pushed_mb"),
     },
     "times": {
         "generation": figure("generation_s"),
@@ -418,26 +418,24 @@ def pair_table(name: str, pairs: dict[str, Facts]) -> str:
     return "\n".join(table(["pair", *columns], rows))
 
 
-def neighbours_table(neighbours: Facts) -> str:
-    """Return the table of all servers that were measured side by side, the fastest first."""
-    work = neighbours["work"]
+def alternatives_table(alternatives: Facts) -> str:
+    """Return the table of all servers that were measured in one run, the fastest first."""
+    work = alternatives["work"]
 
-    def cell(name: str, who: str) -> str:
-        return rate(f"{name}_{who}")(neighbours) if f"{name}_{who}" in work else ""
+    def cell(name: str, server: str) -> str:
+        return rate(f"{name}_{server}")(alternatives) if f"{name}_{server}" in work else ""
 
-    names = sorted(
-        neighbours["errors"], key=lambda who: work[f"json_{who}"]["per_second"], reverse=True
-    )
+    rates = {server: work[f"json_{server}"]["per_second"] for server in alternatives["errors"]}
     rows = (
         [
-            neighbours["titles"].get(who, who),
-            *(cell(name, who) for name in ("json", "page", "wait")),
-            parts_of(neighbours["cpu_us_per_answer"][f"json_{who}"]),
-            neighbours["errors"][who],
+            alternatives["titles"].get(server, server),
+            *(cell(name, server) for name in ("json", "page", "wait")),
+            parts_of(alternatives["cpu_us_per_response"][f"json_{server}"]),
+            alternatives["errors"][server],
         ]
-        for who in names
+        for server in sorted(rates, key=rates.get, reverse=True)
     )
-    head = ["processes x threads", "small", "page", "waits", "CPU time, µs", "errors"]
+    head = ["processes x threads", "small", "page", "waiting", "CPU time, µs", "errors"]
     return "\n".join(table(head, rows))
 
 
@@ -445,40 +443,40 @@ def neighbours_table(neighbours: Facts) -> str:
 
 
 def targeted(pair: str, found: Facts) -> Facts:
-    """Return a pair's figures, with its cost relative to COST_BEFORE added."""
-    before, name = COST_BEFORE[pair], "cost_over_before"
-    ends = [round(end / before, 3) for end in found["intervals"]["cost_over_flask"]]
+    """Return a pair's figures, with its cost relative to FORMER_COSTS added."""
+    former, name = FORMER_COSTS[pair], "cost_over_former_cost"
+    ends = [round(end / former, 3) for end in found["intervals"]["cost_over_flask"]]
     return found | {
-        name: round(found["cost_over_flask"] / before, 3),
+        name: round(found["cost_over_flask"] / former, 3),
         "intervals": found["intervals"] | {name: ends},
     }
 
 
-def more(one: dict[str, float], than: dict[str, float]) -> str:
+def excess(costs: dict[str, float], lower: dict[str, float]) -> str:
     """Return the parts in which a response costs more than another, the largest excess first."""
-    apart = {part: one.get(part, 0) - than.get(part, 0) for part in one | than}
+    differences = {part: costs.get(part, 0) - lower.get(part, 0) for part in costs | lower}
     names = {"app": "application"}
-    told = [
+    texts = [
         f"{names.get(part, part)} +{number(us, 0)} µs"
-        for part, us in sorted(apart.items(), key=itemgetter(1), reverse=True)
+        for part, us in sorted(differences.items(), key=itemgetter(1), reverse=True)
         if us >= 1
     ]
-    return ", ".join(told) or "no part needs more CPU time: the machine's CPUs are the limit"
+    return ", ".join(texts) or "no part needs more CPU time: the machine's CPUs are the limit"
 
 
 def reason(target: Target, found: Facts) -> str:
     """Return why a target is missed, in terms of CPU time."""
-    costs = found["cpu_us_per_answer"]
+    costs = found["cpu_us_per_response"]
     match target.figure:
         case "over_documentation_baseline":
-            return f"more than the baseline: {more(costs['proxied'], costs['documented'])}"
+            return f"more than the baseline: {excess(costs['proxied'], costs['documented'])}"
         case "proxied_over_direct_half_a_cpu":
-            there, here = costs["proxied"]["app"], costs["direct"]["app"]
-            return f"more than direct: {more({'app': there}, {'app': here})}"
+            proxied, direct = ({"app": costs[route]["app"]} for route in ("proxied", "direct"))
+            return f"more than direct: {excess(proxied, direct)}"
         case "p99_over_direct_at_half_load":
-            busy = half("busy_percent")(found)
+            busy = half_load("busy_percent")(found)
             return f"half load: application busy {busy} %"
-        case "cost_over_before":
+        case "cost_over_former_cost":
             return f"current {parts_of(costs['proxied'])} µs"
         case _:
             return ""
@@ -498,16 +496,16 @@ def targets(pairs: dict[str, Facts]) -> str:
             pair,
             *(cell(target, pair) for target in MAIN),
             "; ".join(
-                told
+                text
                 for target in MAIN
-                if pair in missed[target.figure] and (told := reason(target, found[pair]))
+                if pair in missed[target.figure] and (text := reason(target, found[pair]))
             )
             or "all met",
         ]
         for pair in PAIRS
     )
     head = [f"{target.text}: {limits(target)}" for target in MAIN]
-    return "\n".join(table(["pair", *head, "why"], rows))
+    return "\n".join(table(["pair", *head, "reason"], rows))
 
 
 def limits(target: Target) -> str:
@@ -518,23 +516,23 @@ def limits(target: Target) -> str:
     return f"{sign} {target.limit:g}"
 
 
-def comparison(one: Comparison, neighbours: Facts) -> list[str]:
-    """Return a table row that compares two servers that were measured side by side."""
+def comparison(one: Comparison, alternatives: Facts) -> list[str]:
+    """Return a table row that compares two servers that were measured in one run."""
 
-    def of(who: str) -> Figure:
-        run = neighbours["work"][f"{one.work}_{who}"]
+    def of(server: str) -> Figure:
+        run = alternatives["work"][f"{one.work}_{server}"]
         return Figure(run["per_second"], *run["interval"])
 
-    value, ends = (of(one.ours) / of(one.other)).told(2)
+    value, ends = (of(one.pair) / of(one.other)).rounded(2)
     met = reached(value, ends, one.limit, at_most=False)
-    costs = neighbours["cpu_us_per_answer"]
-    apart = more(costs[f"{one.work}_{one.ours}"], costs[f"{one.work}_{one.other}"])
+    costs = alternatives["cpu_us_per_response"]
+    difference = excess(costs[f"{one.work}_{one.pair}"], costs[f"{one.work}_{one.other}"])
     return [
-        f"{one.ours} / {neighbours['titles'][one.other]}",
+        f"{one.pair} / {alternatives['titles'][one.other]}",
         one.work,
         f"≥ {one.limit:g}",
-        within(str(value), ends, 2) + (", equal" if ends[0] <= 1 <= ends[1] else ""),
-        "met" if met else f"**missed**: {apart}",
+        with_interval(str(value), ends, 2) + (", equal" if ends[0] <= 1 <= ends[1] else ""),
+        "met" if met else f"**missed**: {difference}",
     ]
 
 
@@ -543,8 +541,8 @@ def others(pairs: dict[str, Facts]) -> str:
     found = {pair: pairs[str(pair)] for pair in PAIRS}
     rows = []
     for target in OTHERS:
-        told = ", ".join(f"{pair} {value:g}" for pair, value in target.missed(found).items())
-        rows.append([target.text, told or "none"])
+        missed_by = ", ".join(f"{pair} {value:g}" for pair, value in target.missed(found).items())
+        rows.append([target.text, missed_by or "none"])
     return "\n".join(table(["target", "missed by"], rows))
 
 
@@ -556,7 +554,7 @@ def missing(facts: Facts) -> list[str]:
     if facts.get("format") != FORMAT:
         return ["everything, in the new format"]
     absent = [str(pair) for pair in PAIRS if str(pair) not in facts["pairs"]]
-    return absent + ([] if facts["neighbours"] else ["neighbours"])
+    return absent + ([] if facts["alternatives"] else ["alternatives"])
 
 
 def render(facts: Facts) -> str:
@@ -565,7 +563,7 @@ def render(facts: Facts) -> str:
     first = next(iter(pairs.values()))
     pictures = [line for chart in charts(facts) for line in picture(chart)]
     head = ["compared", "work", "target", "ratio", "met"]
-    rows = (comparison(one, facts["neighbours"]) for one in COMPARISONS)
+    rows = (comparison(one, facts["alternatives"]) for one in COMPARISONS)
     # Markdown, not HTML: nothing to escape.
     template = Environment(undefined=StrictUndefined, keep_trailing_newline=True).from_string(  # noqa: S701
         TEMPLATE.read_text(encoding="utf-8")
@@ -575,7 +573,7 @@ def render(facts: Facts) -> str:
         | {name: pair_table(name, pairs) for name in TABLES}
         | {
             "charts": "\n".join(pictures),
-            "beside": neighbours_table(facts["neighbours"]),
+            "alternatives": alternatives_table(facts["alternatives"]),
             "targets": targets(pairs),
             "comparisons": "\n".join(table(head, rows)),
             "others": others(pairs),
@@ -588,13 +586,12 @@ def render(facts: Facts) -> str:
 
 
 def write() -> None:
-    """Write the page and the charts. Raises SystemExit if figures are missing."""
+    """Write the page and the charts. Raise SystemExit if figures are missing."""
     facts = read(FILE)
     if absent := missing(facts):
         raise SystemExit(f"Figures are missing: run `make bench` for {', '.join(absent)}.")
     PAGE.write_text(render(facts), encoding="utf-8")
-    drawn = charts(facts)
-    for chart in drawn:
+    for chart in charts(facts):
         draw(chart)
 
 

@@ -1,4 +1,4 @@
-"""The same views in a plain Flask application, served by other set-ups: the baselines."""
+"""The same views in a plain Flask application, served with other set-ups: the baselines."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from docker.models.containers import Container
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import EXPECTATIONS, FACTS, Pair
 
-from .load import Generator, Work, beside
+from .load import Generator, Work, load_generator
 from .noise import Engine
 
 BENCH = Path(__file__).parent
@@ -22,8 +22,8 @@ ENGINE = Engine()
 
 
 @dataclass(frozen=True)
-class Contestant:
-    """A target of load: its containers by part, and the load generator."""
+class Deployment:
+    """A running application to measure: its containers by part, and its load generator."""
 
     containers: dict[str, Container]
     generator: Generator
@@ -38,8 +38,8 @@ class Contestant:
 
 
 @dataclass(frozen=True)
-class Way:
-    """A way to serve an application: a command, and a proxy in front of it if there is one."""
+class Setup:
+    """A set-up that serves an application: a command, and optionally a proxy in front of it."""
 
     command: tuple[str, ...]
     # The port on which the command listens.
@@ -52,11 +52,11 @@ class Way:
     cpus: float = 1.0
 
 
-def documented(pair: Pair) -> Way:
-    """Return the way to run a pair by Flask's documentation, or by the server's own."""
+def documented(pair: Pair) -> Setup:
+    """Return a pair's set-up according to Flask's documentation, or to the server's own."""
     server = EXPECTATIONS["_servers"][pair.server]["documented"]
     proxy = EXPECTATIONS["_proxies"][pair.proxy]["documented"]
-    return Way(
+    return Setup(
         tuple(server["command"]),
         proxy=pair.proxy,
         configuration=tuple(proxy["configuration"]),
@@ -65,19 +65,19 @@ def documented(pair: Pair) -> Way:
 
 
 @contextmanager
-def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
-    """Serve the plain application in the stack's application image; yield the contestant.
+def serve(stack: Stack, setup: Setup) -> Iterator[Deployment]:
+    """Serve the plain application in the stack's application image; yield its deployment.
 
-    Interpreter, packages and memory limit are the pair's, so that only the way to serve differs.
-    As documented, proxy and server run on one machine: the proxy shares the server's network, and
-    a folder for sockets.
+    Interpreter, packages and memory limit are the pair's, so that only the set-up differs.
+    As in the documentation, proxy and server run on one machine: they share a network and a folder
+    for sockets.
     """
     engine = docker.from_env()
     own = stack.container("app")
     mounts = {str(PLAIN): "/documented", str(BENCH / "app"): "/bench"}
-    if way.library:
-        (source,) = importlib.util.find_spec(way.library).submodule_search_locations
-        mounts[source] = f"/documented-libraries/{way.library}"
+    if setup.library:
+        (source,) = importlib.util.find_spec(setup.library).submodule_search_locations
+        mounts[source] = f"/documented-libraries/{setup.library}"
     shared = stack.folder / "shared"
     shared.mkdir(exist_ok=True)
     shared.chmod(0o777)
@@ -95,7 +95,7 @@ def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
                 # Compose labels its images; with this label, the container would count as the
                 # pair's.
                 labels={"com.docker.compose.project": ""},
-                nano_cpus=round(way.cpus * 1e9),
+                nano_cpus=round(setup.cpus * 1e9),
                 mem_limit=own.attrs["HostConfig"]["Memory"],
                 **arguments,
             )
@@ -106,28 +106,28 @@ def serve(stack: Stack, way: Way) -> Iterator[Contestant]:
         app = start(
             "app",
             own.attrs["Config"]["Image"],
-            way.command,
+            setup.command,
             working_dir="/documented",
             environment={"PYTHONPATH": "/documented:/bench:/documented-libraries"},
             volumes=volumes,
         )
-        if way.proxy:
+        if setup.proxy:
             file = stack.folder / f"configuration-{len(list(stack.folder.iterdir()))}"
-            file.write_text("\n".join(way.configuration) + "\n", encoding="utf-8")
+            file.write_text("\n".join(setup.configuration) + "\n", encoding="utf-8")
             start(
                 "proxy",
-                FACTS["_proxies"][way.proxy]["image"],
-                tuple(EXPECTATIONS["_proxies"][way.proxy]["documented"]["command"]),
+                FACTS["_proxies"][setup.proxy]["image"],
+                tuple(EXPECTATIONS["_proxies"][setup.proxy]["documented"]["command"]),
                 network_mode=f"container:{app.id}",
                 volumes={
                     str(file): {"bind": "/documented-proxy", "mode": "ro"},
                     str(shared): {"bind": "/shared", "mode": "rw"},
                 },
             )
-        generator = exits.enter_context(beside(app, 80 if way.proxy else way.port))
+        generator = exits.enter_context(load_generator(app, 80 if setup.proxy else setup.port))
 
         def logs() -> str:
             return "\n".join(container.logs().decode() for container in containers.values())
 
-        wait_until(lambda: generator.answers(JSON), timeout=30, told=logs)
-        yield Contestant(containers, generator)
+        wait_until(lambda: generator.responds(JSON), timeout=30, told=logs)
+        yield Deployment(containers, generator)

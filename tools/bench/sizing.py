@@ -31,10 +31,10 @@ from .__main__ import commit
 from .__main__ import machine as about_machine
 from .building import memory
 from .figures import median
-from .load import beside
+from .load import load_generator
 from .measure import WORKS, project_of, start
 from .rounds import Sample, Step, summary, take
-from .served import JSON, Contestant
+from .served import JSON, Deployment
 
 Facts = dict[str, Any]
 FILE = ROOT / "docs" / "scaling.json"
@@ -56,19 +56,19 @@ IDLE_CONNECTIONS = 1000
 
 
 @contextmanager
-def running(stack: Stack, **settings: float) -> Iterator[Contestant]:
-    """Run the stack with these environment variables; yield its contestant, warmed up."""
+def running(stack: Stack, **settings: float) -> Iterator[Deployment]:
+    """Run the stack with these environment variables; yield its deployment, warmed up."""
     with ExitStack() as exits:
         environment = exits.enter_context(pytest.MonkeyPatch.context())
         for name, value in settings.items():
             environment.setenv(name, str(value))
         stack.start()
-        generator = exits.enter_context(beside(stack.container("proxy"), 8080))
-        generator.ask(JSON, WARM_SECONDS)
-        yield Contestant({each.name: each for each in stack.containers()}, generator)
+        generator = exits.enter_context(load_generator(stack.container("proxy"), 8080))
+        generator.send(JSON, WARM_SECONDS)
+        yield Deployment({each.name: each for each in stack.containers()}, generator)
 
 
-def there_and_back(settings: list[Any], rounds: int) -> Iterator[Any]:
+def alternating(settings: list[Any], rounds: int) -> Iterator[Any]:
     """Yield all settings once in each round, in reverse order in every other round."""
     for number in range(rounds):
         yield from settings if number % 2 == 0 else settings[::-1]
@@ -79,10 +79,10 @@ def processes_and_threads(server: str, rounds: int, seconds: int) -> Facts:
     pair = Pair(server, PROXIES[0])
     found: dict[str, dict[str, list]] = defaultdict(lambda: defaultdict(list))
     with project_of(pair) as (project, _), start(pair, project) as stack:
-        for processes, threads in there_and_back(PROCESSES_AND_THREADS, rounds):
-            with running(stack, WEB_CONCURRENCY=processes, WEB_THREADS=threads) as contestant:
+        for processes, threads in alternating(PROCESSES_AND_THREADS, rounds):
+            with running(stack, WEB_CONCURRENCY=processes, WEB_THREADS=threads) as deployment:
                 for name, work in WORKS.items():
-                    outcome = contestant.generator.ask(work, seconds)
+                    outcome = deployment.generator.send(work, seconds)
                     found[f"{processes} x {threads}"][name].append(outcome)
     return {
         setting: {name: summary(outcomes) for name, outcomes in works.items()}
@@ -107,9 +107,9 @@ def replicas_and_cpus(proxy: str, rounds: int, seconds: int) -> Facts:
     settings = [*PARTS, {"APP_CPUS": 1.0, "PROXY_CPUS": PROXY_CPUS}]
     found: dict[str, list[Sample]] = defaultdict(list)
     with project_of(pair) as (project, _), start(pair, project) as stack:
-        for setting in there_and_back(settings, rounds):
-            with running(stack, **setting) as contestant:
-                sample = take(Step("json", "proxied", JSON, contestant, seconds))
+        for setting in alternating(settings, rounds):
+            with running(stack, **setting) as deployment:
+                sample = take(Step("json", "proxied", JSON, deployment, seconds))
             found[" ".join(f"{name}={value:g}" for name, value in setting.items())].append(sample)
         idle = megabytes_of_idle_connections(stack)
     return {
@@ -124,8 +124,8 @@ def replicas_and_cpus(proxy: str, rounds: int, seconds: int) -> Facts:
 
 def megabytes_of_idle_connections(stack: Stack) -> float:
     """Return the MB that IDLE_CONNECTIONS, each used once, add to the proxy's memory."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
     stack.start()
     before = memory(stack)["proxy"]
     with ExitStack() as exits:
@@ -141,7 +141,7 @@ def megabytes_of_idle_connections(stack: Stack) -> float:
 
 
 def rates_by_threads(found: Facts) -> str:
-    """Return a table for each server: responses a second by processes and threads."""
+    """Return a table for each server: responses per second by processes and threads."""
     parts = []
     for server, settings in found["processes_and_threads"].items():
         head = ["processes x threads", *WORKS]
@@ -154,12 +154,12 @@ def rates_by_threads(found: Facts) -> str:
 
 
 def rates_by_replicas(found: Facts) -> str:
-    """Return a table of responses a second, by replicas and CPUs, with their costs."""
+    """Return a table of responses per second, by replicas and CPUs, with their costs."""
     proxies = found["replicas_and_cpus"]
     head = ["settings"]
     for proxy in proxies:
         title = FACTS["_proxies"][proxy]["title"]
-        head += [f"{title}: a second", "application, µs", "proxy, µs"]
+        head += [f"{title}: per second", "application, µs", "proxy, µs"]
     settings = next(iter(proxies.values()))["rates"]
     rows = []
     for setting in settings:
@@ -178,7 +178,7 @@ def idle_connections(found: Facts) -> str:
         f"{FACTS['_proxies'][proxy]['title']} {measured['megabytes_of_idle_connections']} MB"
         for proxy, measured in found["replicas_and_cpus"].items()
     ]
-    return f"{IDLE_CONNECTIONS:,} idle connections take {', '.join(parts)}."
+    return f"{IDLE_CONNECTIONS:,} idle connections use {', '.join(parts)}."
 
 
 def machine(found: Facts) -> str:

@@ -56,8 +56,8 @@ def reached(figure: float, ends: list[float], limit: float, *, at_most: bool) ->
 # --- Main targets, for changes of the template ---
 
 # The CPU time of a small response in application, proxy and engine at commit 07b3744, relative to
-# that of Flask alone at the same moment: measured like a check, with that commit's template.
-COST_BEFORE = {
+# that of Flask alone at the same time: measured like a check, with that commit's template.
+FORMER_COSTS = {
     "gunicorn-nginx": 17.5,
     "gunicorn-apache": 26.3,
     "waitress-nginx": 13.2,
@@ -92,16 +92,16 @@ MAIN = [
         by_proxy={"nginx": 0.95, "apache": 0.85},
     ),
     Target("p99 at half load, proxied / direct", "p99_over_direct_at_half_load", 1.3),
-    Target("CPU time / former CPU time", "cost_over_before", 0.5),
+    Target("CPU time / former CPU time", "cost_over_former_cost", 0.5),
     Target("failed requests", "errors", 0),
 ]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """The minimum ratio of our rate to another server's rate for one kind of work."""
+    """The minimum ratio of a pair's rate to another server's rate for one kind of work."""
 
-    ours: str
+    pair: str
     other: str
     work: str
     limit: float
@@ -121,10 +121,10 @@ COMPARISONS = [
 # --- Other targets ---
 
 OTHERS = [
-    Target("the fastest server / Flask: 0.8", "over_flask_ceiling", None, at_most=False),
-    Target("one connection, the median: 5 ms at most", "one_connection_p50_ms", 5),
+    Target("fastest server / Flask alone: 0.8", "over_flask_ceiling", None, at_most=False),
+    Target("median with one connection: 5 ms", "one_connection_p50_ms", 5),
     Target(
-        "application's image: 20 MB over its base; 45 MB if it contains a web server",
+        "application's image over its base: 20 MB; 45 MB if it contains a web server",
         "image_over_base_mb",
         20,
     ),
@@ -135,7 +135,7 @@ OTHERS = [
     Target("stop when idle: 2 s", "idle_stop_s", 2),
     Target("generation: 0.5 s", "generation_s", 0.5),
     Target(
-        "idle memory of the default pair: 80 MB in all",
+        "idle memory of the default pair: 80 MB in total",
         "idle_memory_mb",
         80,
         pairs=(PAIRS[0],),

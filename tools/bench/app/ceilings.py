@@ -17,10 +17,10 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask
 
-# The CPU time in each process, and the calls of one application before it is the next one's turn.
+# The CPU time in each process, and the number of calls of an application before those of the next.
 SECONDS = 0.6
 CALLS = 50
-# Two, as under load, when the load generator is busy, too: a core is faster while its neighbour is
+# Two, as under load, when the load generator is busy, too: a core is faster while the other one is
 # idle. How much faster depends on the machine's host.
 PROCESSES = 2
 
@@ -39,7 +39,7 @@ def flask_alone() -> Flask:
 
 
 def request() -> WSGIEnvironment:
-    """Return the environ of a request, as a server behind the sidecar passes it on."""
+    """Return the environ of a request, as a server behind the proxy passes it on."""
     return {
         "REQUEST_METHOD": "GET",
         "SCRIPT_NAME": "",
@@ -84,15 +84,15 @@ MEASURED: dict[str, WSGIApplication] = {"callable": callable_alone, "flask": fla
 def measure(seconds: float) -> dict[str, float]:
     """Return the calls of each application per second of CPU time.
 
-    The applications take short turns, so that changes of the CPU's speed affect all alike.
+    The applications run alternately, so that changes of the CPU's speed affect all of them equally.
     """
     spent = dict.fromkeys(MEASURED, 0.0)
-    turns = 0
+    repeats = 0
     while sum(spent.values()) < seconds:
         for name, app in MEASURED.items():
             spent[name] += call(app)
-        turns += 1
-    return {name: turns * CALLS / took for name, took in spent.items()}
+        repeats += 1
+    return {name: repeats * CALLS / took for name, took in spent.items()}
 
 
 def main() -> None:
@@ -103,8 +103,8 @@ def main() -> None:
     MEASURED["application"] = importlib.import_module(f"{package}.wsgi").app
     # Forked, so that each process has the applications.
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("fork")) as processes:
-        looks = list(processes.map(measure, [SECONDS] * PROCESSES))
-    found = {name: statistics.mean(look[name] for look in looks) for name in MEASURED}
+        results = list(processes.map(measure, [SECONDS] * PROCESSES))
+    found = {name: statistics.mean(result[name] for result in results) for name in MEASURED}
     json.dump(found, report)
 
 

@@ -1,4 +1,4 @@
-"""Replaces the project's wsgi.py and adds the measured views."""
+"""A replacement for the project's wsgi.py that adds the measured views."""
 
 import bench
 

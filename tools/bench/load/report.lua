@@ -11,10 +11,10 @@ function init(args)
    for number = 2, #args do
       requests[number] = wrk.format(nil, args[number])
    end
-   local turn = 0
+   local last = 0
    wrk.request = function()
-      turn = turn % #requests + 1
-      return requests[turn]
+      last = last % #requests + 1
+      return requests[last]
    end
 end
 

@@ -1,8 +1,8 @@
 """Alternatives for comparison: the settings of three other templates, and a server alone.
 
-Only their settings are used, none of their code: each serves the same plain application with the
-same releases. Traffic that their Compose projects send over a network uses loopback here, which
-favours them.
+Only their settings are used, not their code: each serves the same plain application with the same
+releases. Traffic that their Compose projects send over a network uses loopback here, which is an
+advantage.
 """
 
 import os
@@ -10,38 +10,38 @@ from dataclasses import dataclass
 
 from tests.lib.template import PAIRS, Pair
 
-from .served import Way, documented
+from .served import Setup, documented
 
 CPUS = os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
-class Neighbour:
-    """Another project's way to serve an application."""
+class Alternative:
+    """How another project serves an application."""
 
     # The name, with processes x threads.
     title: str
     # The pair whose image provides the interpreter and the packages.
     pair: Pair
-    way: Way
+    setup: Setup
 
 
-NEIGHBOURS = {
+ALTERNATIVES = {
     # gunicorn -w 4 behind nginx: the default pair's baseline.
-    "flask-documentation": Neighbour(
+    "flask-documentation": Alternative(
         "Flask's documentation, 4 x 1", PAIRS[0], documented(PAIRS[0])
     ),
-    "granian-alone": Neighbour(
+    "granian-alone": Alternative(
         "Granian alone, 1 x 1",
         Pair("granian", "nginx"),
-        Way(("granian", "--interface", "wsgi", "hello:app")),
+        Setup(("granian", "--interface", "wsgi", "hello:app")),
     ),
     # tiangolo/uwsgi-nginx-flask: one nginx process and 2 to 16 uWSGI processes in one container,
     # hence the limit of 2 CPUs. A Unix socket connects them; both log each request.
-    "tiangolo": Neighbour(
+    "tiangolo": Alternative(
         "tiangolo/uwsgi-nginx-flask, 2 to 16 x 1",
         Pair("uwsgi", "nginx"),
-        Way(
+        Setup(
             (
                 *("uwsgi", "--socket", "/shared/uwsgi.sock", "--chmod-socket=666"),
                 *("--cheaper", "2", "--processes", "16", "--module", "hello:app"),
@@ -63,10 +63,10 @@ NEIGHBOURS = {
     ),
     # nickjj/docker-flask-example: Gunicorn without a proxy, two single-threaded processes for each
     # of the machine's CPUs, and an access log.
-    "nickjj": Neighbour(
+    "nickjj": Alternative(
         f"nickjj/docker-flask-example, {2 * CPUS} x 1",
         Pair("gunicorn", "nginx"),
-        Way(
+        Setup(
             (
                 *("gunicorn", "--bind", "0.0.0.0:8000", "--access-logfile", "-"),
                 *("--workers", str(2 * CPUS), "--threads", "1"),
@@ -76,10 +76,10 @@ NEIGHBOURS = {
     ),
     # docker/awesome-compose, nginx-wsgi-flask: three Gunicorn processes behind nginx, which opens a
     # connection for each request, compresses responses, and logs upstream status and times.
-    "awesome-compose": Neighbour(
+    "awesome-compose": Alternative(
         "docker/awesome-compose, 3 x 1",
         Pair("gunicorn", "nginx"),
-        Way(
+        Setup(
             ("gunicorn", "-w", "3", "-t", "60", "-b", "127.0.0.1:8000", "hello:app"),
             proxy="nginx",
             configuration=(
