@@ -15,7 +15,7 @@ def test_each_response_is_one_line_of_json_with_its_request_id(make_app, capsys)
 def test_without_the_access_log_only_failures_are_logged(make_app, capsys):
     app = make_app(ACCESS_LOG="off")
     app.add_url_rule("/fail", view_func=lambda: 1 / 0)
-    app.test_client().get("/")
+    app.test_client().get("/health/live")
     assert capsys.readouterr().out == ""
     app.test_client().get("/fail")
     (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
