@@ -176,7 +176,7 @@ def test_accepting_all_defaults_works(tmp_path):
     "name",
     [
         *("3D Viewer", "404", "🚀", "!?", "---", "_", "漢字", "Ünïcode", "x" * 80, "x" + " x" * 39),
-        *("Flask", "Test", "Import", "class", "json", "Gunicorn", "pre commit"),
+        *("Flask", "Test", "Import", "class", "json", "Werkzeug", "pre commit"),
         *("con", "AUX", "com1", "LPT9"),
     ],
     ids=shown,

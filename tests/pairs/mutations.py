@@ -424,10 +424,9 @@ MUTATIONS = [
     Mutation("logs", "gunicorn-nginx", NGINX, "json escape=json", "json escape=none"),
     Mutation("logs", "gunicorn-apache", HTTPD, "%<{log_method}e", "%<m"),
     Mutation("logs", "gunicorn-apache", HTTPD, "%De-6", "%D"),
-    Mutation("logs", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),
     # Malformed requests
     Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
-    Mutation("malformed", "gunicorn-nginx", NGINX, '"~[^ -~]|', '"~'),
+    Mutation("malformed", "uwsgi-nginx", NGINX, '"~[^ -~]|', '"~'),
     Mutation(
         "malformed",
         "gunicorn-apache",
@@ -534,6 +533,7 @@ MUTATIONS = [
         "proxy_next_upstream off;",
     ),
     # Settings
+    Mutation("settings", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),
     Mutation("settings", "gunicorn-nginx", "compose.yaml", "      WEB_CONCURRENCY:\n"),
     Mutation("settings", "gunicorn-nginx", NGINX, "proxy_read_timeout ${REQUEST_TIMEOUT}s;"),
     Mutation(

@@ -54,9 +54,11 @@ def request(
 
 
 def told(stack: Stack, *headers: str, path: str = "/probe/request") -> tuple[dict, str]:
-    """Return the request as the application sees it, and the proxy's request id."""
-    data = request(*headers, "Connection: close", line=f"GET {path} HTTP/1.1")
-    (reply,) = exchange(stack.port, data).replies
+    """Send these raw headers; return the request as the application sees it, and its id."""
+    data = request(*headers, line=f"GET {path} HTTP/1.1")
+    # The second request closes the connection: close would hide other options of the first.
+    end = request("Connection: close", line="GET /health/proxy HTTP/1.1")
+    reply, *_ = exchange(stack.port, data + end).replies
     assert reply.status == 200, reply.body
     return json.loads(reply.body), reply.headers["X-Request-ID"]
 

@@ -40,6 +40,13 @@ def test_upload_in_chunks(stack: Stack, size: int):
     assert stack.request("POST", "/probe/upload", data=chunks).json() == seen(body)
 
 
+def test_the_proxy_buffers_chunks(stack: Stack):
+    """The application gets them as one body of known length, so slow clients occupy no thread."""
+    environ = stack.request("POST", "/probe/environ", data=iter([b"a" * 70_000] * 2)).json()
+    assert environ["CONTENT_LENGTH"] == "140000"
+    assert "HTTP_TRANSFER_ENCODING" not in environ
+
+
 def test_upload_of_exactly_the_limit(stack: Stack):
     body = bytes(LIMIT)
     assert stack.request("POST", "/probe/upload", data=body).json() == seen(body)

@@ -132,7 +132,8 @@ def costly(stack: Stack, line: str, texts: list[tuple[str, str]]) -> dict[tuple[
 
 @pytest.mark.parametrize("header", HEADERS)
 def test_worst_text_in_a_header(stack: Stack, header: str):
-    line = f"GET /health/live HTTP/1.1\r\nConnection: close\r\n{header}: {{}}"
+    # Without Connection: close, to which a proxy would reduce the text in Connection.
+    line = f"GET /health/live HTTP/1.1\r\n{header}: {{}}"
     assert costly(stack, line, TEXTS) == {}
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote
 from uuid import uuid4
 
 from flask import Blueprint, Response, redirect, request, send_file, url_for
+from werkzeug.datastructures import EnvironHeaders
 
 blueprint = Blueprint("probe", __name__, url_prefix="/probe")
 
@@ -31,6 +32,7 @@ def show() -> dict[str, object]:
         "host": request.host,
         "root": request.url_root,
         "headers": [list(header) for header in request.headers],
+        "from_server": [list(header) for header in EnvironHeaders(environ())],
     }
 
 
