@@ -570,7 +570,7 @@ MUTATIONS = [
         "graceful_timeout = 1",
     ),
     Mutation(
-        "shutdown", "waitress-nginx", SERVE, "signal.signal(signal.SIGTERM, lambda *_: sys.exit())"
+        "shutdown", "mod_wsgi-nginx", SERVE, "signal.signal(signal.SIGWINCH, lambda *_: sys.exit())"
     ),
     Mutation("shutdown", "uwsgi-nginx", "server/uwsgi.ini", "hook-pre-app = unix_signal:1 _exit"),
     # Smuggling

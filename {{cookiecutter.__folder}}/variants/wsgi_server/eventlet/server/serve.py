@@ -45,9 +45,6 @@ from werkzeug.wsgi import ClosingIterator
 
 def main() -> None:
     """Serve until a stop signal, then finish in-flight requests."""
-    # While the application loads, no request is in flight. Without a handler, a container's first
-    # process would ignore SIGTERM.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     greenlet.settrace(keep_event_loop)
     BaseProcess.start = refuse  # type: ignore[method-assign]
     # eventlet uses copies of this module, with exceptions that a view would not catch:

@@ -7,7 +7,6 @@ import asyncio
 import logging
 import os
 import signal
-import sys
 from collections.abc import Iterable
 from importlib import import_module
 from itertools import takewhile
@@ -128,7 +127,4 @@ def configuration() -> Config:
 
 # Processes that views start by spawn or forkserver import this file again.
 if __name__ == "__main__":
-    # While the application loads, no request is in flight. Without a handler, a container's first
-    # process would ignore SIGTERM.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     asyncio.run(Server(import_module("{{ cookiecutter.package_name }}.wsgi").app).serve())

@@ -1,14 +1,13 @@
 """Waitress: one process with threads. https://docs.pylonsproject.org/projects/waitress/
 
-The waitress-serve command drops requests that run for more than five seconds during shutdown, and
-ignores SIGTERM as a container's first process. So this file runs the loop.
+The waitress-serve command drops requests that run for more than five seconds during shutdown. So
+this file runs the loop.
 """
 
 import os
 import re
 import signal
 import socket
-import sys
 import time
 from importlib import import_module
 
@@ -18,9 +17,6 @@ from waitress.channel import HTTPChannel
 
 def main() -> None:
     """Serve until a stop signal, then finish in-flight requests."""
-    # While the application loads, no request is in flight. Without a handler, a container's first
-    # process would ignore SIGTERM.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
     # Waitress 3.0.2's pattern takes quadratic time for a field that begins with thousands of spaces
