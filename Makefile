@@ -30,8 +30,8 @@ test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-
 ifdef PAIR
 	$(PYTHON) -m pytest tests/pairs tests/application --pair $(PAIR)
 else
-	$(PYTHON) -m pytest -n $(JOBS) -m "not alone"
-	$(PYTHON) -m pytest tests/hosting -m alone
+	$(PYTHON) -m pytest -n $(JOBS) -m "not serial"
+	$(PYTHON) -m pytest tests/hosting -m serial
 endif
 
 test-all: test real ## run all tests, also those that take longer: each on every pair, the search for differences, and updates under 20,000 requests
@@ -68,8 +68,8 @@ lint: .venv/ready ## run only the linters
 	$(PYTHON) -m pytest tests/generation/test_linters.py tests/generation/test_workflows.py
 
 hosting: .venv/ready ## run only the tests of the platforms
-	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not alone"
-	$(PYTHON) -m pytest tests/hosting -m alone
+	$(PYTHON) -m pytest tests/hosting -n $(JOBS) -m "not serial"
+	$(PYTHON) -m pytest tests/hosting -m serial
 
 observability: .venv/ready ## run only the tests of the front page in a browser, metrics and traces
 	$(PYTHON) -m pytest tests/observability -n $(JOBS)

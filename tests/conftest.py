@@ -1,4 +1,4 @@
-"""What all tests share: which pairs are asked for, and how they are spread over processes."""
+"""Options and fixtures of all tests, and how the tests are spread over processes."""
 
 from collections import Counter
 
@@ -12,7 +12,7 @@ from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_f
 pytest.register_assert_rewrite("tests.pairs.request_recorder")
 
 # The marks of tests that run last, in this order.
-LATE = ["disruptive", "patient"]
+LATE = ["destructive", "slow"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,18 +25,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--every-pair",
         action="store_true",
-        help="test also on every pair what the proxy cannot change",
+        help="also run the tests marked server_only on every pair",
     )
     parser.addoption(
         "--mutation",
         type=int,
-        help="break the generated projects in this way: a place in tests/pairs/mutations.py",
+        help="apply a mutation to the generated projects: its index in tests/pairs/mutations.py",
     )
     parser.addoption(
         "--swarm-requests",
         type=int,
         default=0,
-        help="send at least so many requests during the updates of tests/hosting/test_swarm.py",
+        help="send at least this many requests during the updates of tests/hosting/test_swarm.py",
     )
 
 
@@ -47,7 +47,7 @@ def pair(request: pytest.FixtureRequest) -> Pair:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run a pair's disruptive tests last, so that the others run on an unchanged stack.
+    """Run a pair's destructive tests last, so that the others run on an unchanged stack.
 
     Large scopes come first, so that no process still has one when the others have ended. Beside the
     first, tests without Docker run: its process installs the engine and builds the base images.

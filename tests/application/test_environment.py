@@ -79,7 +79,7 @@ def test_python(stack: Stack):
     assert results(stack, "/environment/python") == [python] * AT_A_TIME
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_exit(stack: Stack, restored: Stack):
     """`atexit` handlers at a graceful shutdown, also where a module sets signal handlers."""
     began = time.time()

@@ -26,7 +26,7 @@ def test_memory_of_a_request(stack: Stack):
     wait_until(lambda: use(app).memory < before + 30_000, timeout=5, told=lambda: str(use(app)))
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     """Memory leaks, by MAX_REQUESTS where the server replaces its processes."""
     monkeypatch.setenv("MAX_REQUESTS", "60")

@@ -94,7 +94,7 @@ def test_executor(stack: Stack, method: str):
     check(stack, "executor", method, [*SQUARES, True])
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_stop(restored: Stack):
     """Graceful shutdown while a ProcessPoolExecutor is kept."""
     # Restart, so that the next health check is 30 s away. It would wake up a server that missed the

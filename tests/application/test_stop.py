@@ -11,7 +11,7 @@ from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, MIXED, together
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 KINDS = ["call", "stream", "subprocess", "thread"]
 

@@ -11,7 +11,7 @@ import requests
 
 from tests.lib.template import EXPECTATIONS
 
-CLAIMS = {
+SPOOFED = {
     "X-Forwarded-For": "6.6.6.6",
     "X-Forwarded-Proto": "http",
     "X-Forwarded-Host": "evil.example",
@@ -57,13 +57,13 @@ def get(url: str, headers: dict[str, str] | None = None) -> requests.Response:
 
 def check_client_and_address(url: str) -> None:
     """Check that spoofed headers change neither the client address nor the HTTPS base URL."""
-    for claims in ({}, CLAIMS):
-        response = get(f"{url}/probe/request", headers={"Host": "service.example"} | claims)
+    for spoofed in ({}, SPOOFED):
+        response = get(f"{url}/probe/request", headers={"Host": "service.example"} | spoofed)
         assert response.status_code == 200
         told = response.json()
         assert told["address"] == response.headers["X-Balancer-Client"], told
         assert told["root"] == "https://service.example/", told
-    redirect = get(f"{url}/probe/redirect/address", headers={"Host": "service.example"} | CLAIMS)
+    redirect = get(f"{url}/probe/redirect/address", headers={"Host": "service.example"} | SPOOFED)
     assert redirect.headers["Location"] == "https://service.example/probe/request"
 
 

@@ -260,8 +260,8 @@ def nobody_chooses_an_address(
     upstream = f"{app.attrs['NetworkSettings']['Networks'][inside]['IPAddress']}:{port}"
     with balancer(client, upstream, APPENDS_AND_ADDS_ITSELF, network=inside) as url:
         wait_until(lambda: contract.get(f"{url}/health/live").status_code == 200, timeout=30)
-        for claims in ({}, contract.CLAIMS):
-            headers = {"Host": "service.example"} | claims
+        for spoofed in ({}, contract.SPOOFED):
+            headers = {"Host": "service.example"} | spoofed
             told = contract.get(f"{url}/probe/request", headers=headers).json()
             assert told["address"] == "198.51.100.1"
             assert told["root"] == "https://service.example/"

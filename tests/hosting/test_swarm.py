@@ -22,7 +22,7 @@ from tests.lib.stack import free_port, run, wait_until
 from tests.lib.template import PROXIES
 
 # Creating or leaving a swarm breaks the name resolution of all other containers for half a minute.
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.serial
 
 # A different server behind each proxy.
 UPDATED = [PAIRS_TRIED[number * (len(PROXIES) + 1)] for number in range(len(PROXIES))]
@@ -159,8 +159,8 @@ def test_client_and_address(service: Service):
     """
     network = service.client.networks.get("docker_gwbridge")
     gateway = network.attrs["IPAM"]["Config"][0]["Gateway"]
-    for claims in ({}, contract.CLAIMS):
-        told = contract.get(f"{service.url}/probe/request", headers=claims).json()
+    for spoofed in ({}, contract.SPOOFED):
+        told = contract.get(f"{service.url}/probe/request", headers=spoofed).json()
         assert told["address"] == gateway
         assert told["root"] == f"{service.url}/"
 

@@ -155,16 +155,16 @@ def echoed(reply: Reply) -> bool:
 
 
 # Headers of every response.
-GUARDS = {
+SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "strict-origin-when-cross-origin",
 }
 
 
-def assert_guarded(headers: Message, body: bytes) -> None:
+def assert_security_headers(headers: Message, body: bytes) -> None:
     """Check for one of each security header, a request id, and no software versions."""
-    for name, value in GUARDS.items():
+    for name, value in SECURITY_HEADERS.items():
         assert headers.get_all(name) == [value]
     (request_id,) = headers.get_all("X-Request-ID")
     assert len(request_id) >= 16

@@ -263,7 +263,7 @@ def test_eighty_unread_bodies(stack: Stack):
         assert list(pool.map(post, range(80))) == [200] * 80
 
 
-@pytest.mark.patient
+@pytest.mark.slow
 def test_slow_upload_is_ended(stack: Stack):
     """The proxy ends a steady upload of 1000 bytes per second, which would take hours."""
     assert stack.slow.result(timeout=60).startswith(b"HTTP/1.1 408 ")

@@ -74,7 +74,7 @@ def few_ports(stack: Stack, count: int) -> Iterator[None]:
         limit(32_768, 60_999)  # the kernel's default
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_ports_of_ended_connections_are_used_again(stack: Stack):
     """By default, Linux reserves such a port for a minute (TIME-WAIT: RFC 9293, 3.6.1)."""
     ports = 40

@@ -66,7 +66,7 @@ def test_long_header_in_an_response(stack: Stack, size: int):
     assert len(response.headers["X-Long"]) == size
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_application_unavailable(stack: Stack):
     stack.compose("stop app")
     try:
@@ -78,7 +78,7 @@ def test_application_unavailable(stack: Stack):
     assert "The service is not available now. Please try again later." in response.text
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_application_that_does_not_listen(stack: Stack):
     """The container runs but refuses connections, because the proxy uses another port."""
     recreate = "up --wait --no-build --no-deps --force-recreate proxy"

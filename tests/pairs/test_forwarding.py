@@ -10,7 +10,7 @@ from tests.lib.raw_http import Reply, exchange
 from tests.lib.stack import Stack
 from tests.pairs.request_recorder import FIRST, Probe, RequestRecorder, check, request, told
 
-CLAIMS = {
+SPOOFED = {
     "X-Forwarded-For": "6.6.6.6",
     "X-Forwarded-Proto": "https",
     "X-Forwarded-Host": "evil.example",
@@ -51,10 +51,10 @@ def test_host_name_and_port_arrive_as_sent(stack: Stack):
 
 
 @pytest.mark.parametrize(
-    "claims", [CLAIMS, *({name: CLAIMS[name]} for name in CLAIMS)], ids="+".join
+    "spoofed", [SPOOFED, *({name: SPOOFED[name]} for name in SPOOFED)], ids="+".join
 )
-def test_spoofed_client_headers_are_ignored(stack: Stack, claims: dict[str, str]):
-    assert_same_client(seen(stack, **claims), seen(stack))
+def test_spoofed_client_headers_are_ignored(stack: Stack, spoofed: dict[str, str]):
+    assert_same_client(seen(stack, **spoofed), seen(stack))
 
 
 def assert_same_client(told: dict, plain: dict) -> None:
@@ -66,7 +66,7 @@ def assert_same_client(told: dict, plain: dict) -> None:
         assert "6.6.6.6" not in value, name
 
 
-def look_alikes(name: str) -> list[str]:
+def similar_names(name: str) -> list[str]:
     """Return spellings with underscores for hyphens: servers may treat them as the same name."""
     words = name.split("-")
     spellings = [
@@ -76,25 +76,25 @@ def look_alikes(name: str) -> list[str]:
     return spellings[1:]
 
 
-LOOK_ALIKES = {alike: value for name, value in CLAIMS.items() for alike in look_alikes(name)}
+SIMILAR = {alike: value for name, value in SPOOFED.items() for alike in similar_names(name)}
 
 
 def assert_nothing_is_believed(stack: Stack, *headers: str) -> None:
     assert_same_client(told(stack, *headers)[0], told(stack)[0])
 
 
-@pytest.mark.parametrize("name", LOOK_ALIKES)
+@pytest.mark.parametrize("name", SIMILAR)
 def test_similar_header_names_are_ignored(stack: Stack, name: str):
     for spelling in (name, name.lower(), name.upper()):
-        assert_nothing_is_believed(stack, f"{spelling}: {LOOK_ALIKES[name]}")
+        assert_nothing_is_believed(stack, f"{spelling}: {SIMILAR[name]}")
 
 
 @pytest.mark.smoke
 def test_all_spoofed_headers_together_are_ignored(stack: Stack):
     """They are ignored even if each one occurs twice and a server joins the values."""
-    claims = [f"{name}: {value}" for name, value in (CLAIMS | LOOK_ALIKES).items()]
-    assert_nothing_is_believed(stack, *claims[: len(claims) // 2] * 2)
-    assert_nothing_is_believed(stack, *claims[len(claims) // 2 :] * 2)
+    spoofed = [f"{name}: {value}" for name, value in (SPOOFED | SIMILAR).items()]
+    assert_nothing_is_believed(stack, *spoofed[: len(spoofed) // 2] * 2)
+    assert_nothing_is_believed(stack, *spoofed[len(spoofed) // 2 :] * 2)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_connection_header_removes_no_length(stack: Stack, token: str):
 # --- Request ids ---
 
 
-@pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", *look_alikes("X-Request-ID")])
+@pytest.mark.parametrize("name", ["X-Request-ID", "x-request-id", *similar_names("X-Request-ID")])
 def test_request_id_is_the_proxys(stack: Stack, name: str):
     """A client's request id is never used: not in the response, the application, or a log."""
     claimed = uuid4().hex

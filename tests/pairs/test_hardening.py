@@ -232,7 +232,7 @@ def minimal(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Container
     stack.compose("up --build --wait")
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 @pytest.mark.server_only
 def test_minimal_image_has_what_python_needs_and_no_shell(
     stack: Stack, project: Path, minimal: Container | None

@@ -6,7 +6,14 @@ import pytest
 
 from tests.lib.raw_http import exchange
 from tests.lib.stack import Stack, wait_until
-from tests.pairs.request_recorder import FIRST, GUARDS, Probe, assert_guarded, check, request
+from tests.pairs.request_recorder import (
+    FIRST,
+    SECURITY_HEADERS,
+    Probe,
+    assert_security_headers,
+    check,
+    request,
+)
 
 TAKEN = frozenset({200})
 LINE = f"GET {FIRST} HTTP/1.1"
@@ -124,7 +131,7 @@ def test_security_headers_of_the_application_take_precedence(stack: Stack, statu
 def test_an_application_with_one_security_header_gets_the_others(stack: Stack):
     line = "GET /probe/headers/200?X-Frame-Options=SAMEORIGIN HTTP/1.1"
     (reply,) = exchange(stack.port, request("Connection: close", line=line)).replies
-    for name, value in (GUARDS | {"X-Frame-Options": "SAMEORIGIN"}).items():
+    for name, value in (SECURITY_HEADERS | {"X-Frame-Options": "SAMEORIGIN"}).items():
         assert reply.headers.get_all(name) == [value]
 
 
@@ -162,7 +169,7 @@ def test_every_response_has_security_headers(stack: Stack, response: str):
     status, data = RESPONSES[response]
     reply = exchange(stack.port, data, wait=1).replies[0]
     assert reply.status == status
-    assert_guarded(reply.headers, reply.body)
+    assert_security_headers(reply.headers, reply.body)
 
 
 def test_each_response_has_its_own_request_id(stack: Stack):
@@ -170,7 +177,7 @@ def test_each_response_has_its_own_request_id(stack: Stack):
     assert len(ids) == 5
 
 
-@pytest.mark.disruptive
+@pytest.mark.destructive
 def test_response_without_an_application_has_security_headers(stack: Stack):
     app = stack.container("app")
     app.kill()
@@ -178,7 +185,7 @@ def test_response_without_an_application_has_security_headers(stack: Stack):
         data = request("Connection: close", line="GET / HTTP/1.1")
         (reply,) = exchange(stack.port, data, wait=5).replies
         assert reply.status in (502, 503, 504)
-        assert_guarded(reply.headers, reply.body)
+        assert_security_headers(reply.headers, reply.body)
     finally:
         app.start()
         wait_until(lambda: stack.get("/").status_code == 200, timeout=30)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.lib.stack import Stack
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 NETWORKS = {
     "ipv6": {"PROBE_IPV4": "false", "PROBE_IPV6": "true"},

@@ -9,7 +9,7 @@ import pytest
 
 from tests.lib.raw_http import exchange
 from tests.lib.stack import Stack
-from tests.pairs.request_recorder import assert_guarded, request
+from tests.pairs.request_recorder import assert_security_headers, request
 
 LINE = "GET /probe/empty HTTP/1.1"
 CLOSE = "Connection: close"
@@ -67,7 +67,7 @@ def test_limit_of_a_request(stack: Stack, make: Callable[[int], bytes], most: in
     reply = exchange(stack.port, make(most + 1)).replies[0]
     assert reply.status == refusal
     assert "X-Probe-Path" not in reply.headers, "the request reached the application"
-    assert_guarded(reply.headers, reply.body)
+    assert_security_headers(reply.headers, reply.body)
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_header_of_a_response_beyond_the_limit(stack: Stack):
     data = request(CLOSE, line="GET /probe/long-header/70000 HTTP/1.1")
     (reply,) = exchange(stack.port, data).replies
     assert reply.status == 502
-    assert_guarded(reply.headers, reply.body)
+    assert_security_headers(reply.headers, reply.body)

@@ -8,7 +8,7 @@ import pytest
 from tests.lib.stack import Stack
 from tests.pairs.request_recorder import configured, gateway, told
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 CLIENT, BALANCER = "203.0.113.9", "198.51.100.1"
 

@@ -16,7 +16,7 @@ from tests.lib.stack import Stack, wait_until
 from tests.pairs.request_recorder import configured
 
 # These tests displace the proxy's idle connections, which another test observes.
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 Record = Callable[[str, object], None]
 

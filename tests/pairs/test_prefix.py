@@ -8,7 +8,7 @@ from tests.lib.raw_http import exchange
 from tests.lib.stack import Stack
 from tests.pairs.request_recorder import configured, gateway, request, told
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 CLIENT = "X-Forwarded-For: 203.0.113.9"
 

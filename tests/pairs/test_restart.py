@@ -12,7 +12,7 @@ from tests.lib.load import ask, ask_at_once, load, retried
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import FACTS, has_processes
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 Record = Callable[[str, object], None]
 AWAY = {502, 503}

@@ -13,7 +13,7 @@ from docker.models.containers import Container
 from tests.lib.load import Outcome, ask, ask_at_once, load
 from tests.lib.stack import Stack, wait_until
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 Record = Callable[[str, object], None]
 

@@ -13,10 +13,10 @@ from tests.lib.load import ask_at_once, load
 from tests.lib.raw_http import exchange
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import has_processes, recycles
-from tests.pairs.request_recorder import assert_guarded, request
+from tests.pairs.request_recorder import assert_security_headers, request
 from tests.pairs.test_logs import HOSTILE, OWN, SHARED
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 Record = Callable[[str, object], None]
 
@@ -144,7 +144,7 @@ def test_request_timeout(changed: Stack):
     (reply,) = hanging.result().replies
     assert reply.status == 504
     assert b"took too long" in reply.body
-    assert_guarded(reply.headers, reply.body)
+    assert_security_headers(reply.headers, reply.body)
 
 
 def test_log_level(changed: Stack):

@@ -14,7 +14,7 @@ from tests.lib.load import Outcome, ask, load
 from tests.lib.raw_http import Raw
 from tests.lib.stack import Stack, wait_until
 
-pytestmark = pytest.mark.disruptive
+pytestmark = pytest.mark.destructive
 
 Record = Callable[[str, object], None]
 

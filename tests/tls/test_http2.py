@@ -19,8 +19,8 @@ import pytest
 from h2.exceptions import ProtocolError
 
 from tests.lib.template import FACTS
-from tests.pairs.request_recorder import GUARDS, RequestRecorder
-from tests.pairs.test_forwarding import CLAIMS
+from tests.pairs.request_recorder import SECURITY_HEADERS, RequestRecorder
+from tests.pairs.test_forwarding import SPOOFED
 from tests.tls.conftest import PAIRS_TRIED
 from tests.tls.https import HttpsStack
 
@@ -69,7 +69,7 @@ def test_responses_are_those_of_http_1(
         assert new.headers.get(name) == old.headers.get(name), name
     for response in (old.raw.headers.getlist, new.headers.get_list):
         assert response("Strict-Transport-Security") == ["max-age=31536000"]
-        for name, value in GUARDS.items():
+        for name, value in SECURITY_HEADERS.items():
             assert response(name) == [value], name
         assert len(response("X-Request-ID")) == 1
         assert not response("Upgrade")
@@ -121,8 +121,8 @@ def test_many_requests_at_once(stack: HttpsStack):
 
 def test_the_application_knows_the_client(stack: HttpsStack, client: httpx.Client):
     """It sees the client's address, scheme and host, despite spoofed headers."""
-    for claims in ({}, CLAIMS, CLAIMS | {"X-Forwarded-Proto": "http"}):
-        told = client.get("/probe/request", headers=claims).json()
+    for spoofed in ({}, SPOOFED, SPOOFED | {"X-Forwarded-Proto": "http"}):
+        told = client.get("/probe/request", headers=spoofed).json()
         assert told["scheme"] == "https"
         assert told["root"] == f"{stack.url}/"
         network = stack.docker.networks.get(f"{stack.name}_default")

@@ -17,7 +17,7 @@ from tests.lib.raw_http import Raw, exchange
 from tests.lib.readme import commands
 from tests.lib.stack import run, wait_until
 from tests.lib.template import ROOT
-from tests.pairs.request_recorder import assert_guarded, configured, request
+from tests.pairs.request_recorder import assert_security_headers, configured, request
 from tests.pairs.test_streaming import assert_each_event_arrives
 from tests.tls.conftest import make_certificate
 from tests.tls.https import HttpsStack
@@ -78,7 +78,7 @@ def test_http_leads_to_https(stack: HttpsStack, line: str, location: str | None)
     assert reply.headers.get_all("Location") == [expected]
     # Browsers ignore this header over HTTP.
     assert "Strict-Transport-Security" not in reply.headers
-    assert_guarded(reply.headers, reply.body)
+    assert_security_headers(reply.headers, reply.body)
 
 
 @pytest.mark.parametrize("line", ["CONNECT shop.example:443 HTTP/1.1", "OPTIONS * HTTP/1.1"])
@@ -106,8 +106,8 @@ def test_a_certificate_authority_finds_the_response_to_its_challenge(stack: Http
 
 
 def test_trace_headers_of_clients_do_not_reach_the_application(stack: HttpsStack):
-    claims = dict.fromkeys(["traceparent", "tracestate", "baggage"], "evil")
-    told = stack.get("/probe/request", headers=claims).json()
+    spoofed = dict.fromkeys(["traceparent", "tracestate", "baggage"], "evil")
+    told = stack.get("/probe/request", headers=spoofed).json()
     assert "evil" not in dict(told["headers"]).values()
 
 
