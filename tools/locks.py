@@ -30,7 +30,7 @@ def lock(project: Path, file: str) -> str:
     print(shlex.join(command), file=sys.stderr)
     subprocess.run(command, cwd=project, check=True)
     text = (project / file).read_text(encoding="utf-8")
-    text = text.replace(f"via {SLUG} (", "via {{ cookiecutter.project_slug }} (")
+    text = text.replace(f"{SLUG} (", "{{ cookiecutter.project_slug }} (")
     text = text.replace(
         f"--python-version {OLDEST} ", "--python-version {{ cookiecutter.python_version }} "
     )
