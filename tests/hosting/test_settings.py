@@ -113,6 +113,16 @@ def test_images_are_built_from_the_newest_base_images(deploy: Path, platform: st
         assert builds and all(build.startswith("docker compose build --pull") for build in builds)
 
 
+# These platforms run images for x86 only, and an Apple silicon machine builds for ARM by default.
+@pytest.mark.parametrize("platform", ["app-engine", "azure", "cloud-run"])
+def test_images_are_built_for_the_platforms_processor(deploy: Path, platform: str):
+    commands = "\n".join(blocks(deploy / platform / "README.md", "console"))
+    builds = re.findall(r".*docker compose build.*", commands)
+    assert builds
+    for build in builds:
+        assert build.startswith("DOCKER_DEFAULT_PLATFORM=linux/amd64 ")
+
+
 def test_elastic_beanstalk_redirects_to_https(deploy: Path):
     """The platform's HTTP listener redirects to an HTTPS listener."""
     (text,) = (
