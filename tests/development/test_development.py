@@ -154,18 +154,25 @@ def test_it_stops_at_once(development: Stack):
 
 @pytest.mark.pairs(PAIRS[:1])
 def test_two_commands_without_docker(engine: None, project: Path, save: Save):
-    """They run in a container here, because this machine does not have the project's Python."""
+    """They use .env, and respond only to localhost's names, because the debugger can run any code.
+
+    They run in a container here, because this machine does not have the project's Python.
+    """
     _, install, serve = filter(None, commands(project / "README.md", "Develop").splitlines())
     # No bytecode: the fixture of the containers checks that development leaves no files behind.
     port = free_port()
     settings = {"FLASK_RUN_PORT": str(port), "PYTHONDONTWRITEBYTECODE": "1"}
+    (project / ".env").write_text("PROXY_FIX_X_FOR=1\nTRUSTED_HOSTS=www.example.com\n")
     with developer(project, **settings) as machine:
         run([*machine, "bash", "-euc", install], cwd=project)
         process = subprocess.Popen([*machine, "bash", "-c", serve], stdout=subprocess.DEVNULL)
         try:
-            wait_for(f"http://127.0.0.1:{port}/", "What the application sees")
+            wait_for(f"http://127.0.0.1:{port}/", "trusted proxies: 1")
+            evil = {"Host": "evil.example"}
+            assert requests.get(f"http://127.0.0.1:{port}/", headers=evil).status_code == 400
             save('"saved"', f"http://127.0.0.1:{port}", "saved")
             assert process.poll() is None
         finally:
             process.terminate()
             process.wait(timeout=10)
+            (project / ".env").unlink()

@@ -27,6 +27,7 @@ IMPORT_NAMES = {
     "dnspython": "dns",
     "googleapis-common-protos": "google",
     "protobuf": "google",
+    "python-dotenv": "dotenv",
     "python-json-logger": "pythonjsonlogger",
     "pyyaml": "yaml",
 }
