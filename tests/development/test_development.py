@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -93,6 +94,19 @@ def test_saved_template_and_static_file_are_used_at_once(development: Stack, pro
     assert "X-Request-ID" in response.headers
 
 
+def test_saved_title_is_shown(development: Stack, project: Path):
+    """The server restarts for about.toml too, although it is no module."""
+    (file,) = project.glob("src/*/about.toml")
+    text = file.read_text(encoding="utf-8")
+    wait_for(development.url, "<title>My Flask Service")
+    try:
+        file.write_text(text.replace("My Flask Service", "Renamed"), encoding="utf-8")
+        wait_for(development.url, "<title>Renamed")
+    finally:
+        file.write_text(text, encoding="utf-8")
+    wait_for(development.url, "<title>My Flask Service")
+
+
 def test_module_outside_the_package_is_reloaded_too(development: Stack, project: Path):
     module = project / "src" / "beside.py"
     module.touch()
@@ -101,6 +115,15 @@ def test_module_outside_the_package_is_reloaded_too(development: Stack, project:
     finally:
         module.unlink()
     assert code == 0, output.decode()
+
+
+def test_smoke_test_passes_in_development_too(
+    development: Stack, project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It finds the published port."""
+    monkeypatch.setenv("COMPOSE_PROJECT_NAME", development.name)
+    smoke = ["pytest", "-p", "no:cacheprovider", "tests/smoke"]
+    run([sys.executable, "-B", "-m", *smoke], cwd=project)
 
 
 def test_broken_module_is_shown_and_can_be_fixed(development: Stack, save: Save):
@@ -168,8 +191,9 @@ def test_two_commands_without_docker(engine: None, project: Path, save: Save):
         process = subprocess.Popen([*machine, "bash", "-c", serve], stdout=subprocess.DEVNULL)
         try:
             wait_for(f"http://127.0.0.1:{port}/", "trusted proxies: 1")
-            evil = {"Host": "evil.example"}
-            assert requests.get(f"http://127.0.0.1:{port}/", headers=evil).status_code == 400
+            other = {"Host": "other.example"}
+            response = requests.get(f"http://127.0.0.1:{port}/", headers=other, timeout=5)
+            assert response.status_code == 400
             save('"saved"', f"http://127.0.0.1:{port}", "saved")
             assert process.poll() is None
         finally:

@@ -57,7 +57,7 @@ def pins(lock: Path) -> dict[str, Requirement]:
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(FOLDER)))
 def test_comments_name_the_project(lock):
-    """uv writes the name of the project that requires a package; it is not that of `make locks`."""
+    """They have the name that uv found when it locked: the project's, not that of `make locks`."""
     text = rendered(lock, project_slug="shop")
     assert set(re.findall(r"[\w-]+(?= \(pyproject\.toml)", text)) == {"shop"}
 
