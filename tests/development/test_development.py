@@ -59,6 +59,16 @@ def test_saved_module_is_reloaded(development: Stack, save: Save, record_propert
     assert "Restarting with watchdog" in development.container("app").logs().decode()
 
 
+def test_the_log_is_readable(development: Stack):
+    """Each request is one line of text with its id, and the address is one that works."""
+    request_id = development.get("/nothing-here?a=b").headers["X-Request-ID"]
+    lines = development.wait_for_log("app", request_id)
+    (line,) = [line for line in lines if request_id in line or "/nothing-here" in line]
+    assert re.search(rf"INFO GET /nothing-here\?a=b 404 in \d+ ms {request_id}$", line)
+    assert any(line.endswith("INFO Running on http://127.0.0.1:0/") for line in lines)
+    assert not any("\x1b" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("host", "status"),
     [

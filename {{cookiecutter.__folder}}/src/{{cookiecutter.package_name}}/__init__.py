@@ -7,8 +7,9 @@ from importlib import import_module
 from pathlib import Path
 
 from flask import Flask
+from flask.helpers import get_debug_flag
 
-from . import boundary, config, failures, headers, health, logs, pages
+from . import boundary, config, development, failures, headers, health, logs, pages
 from .drain import DrainBody
 from .sessions import SessionInterface
 
@@ -20,7 +21,8 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     stops at startup instead of sending wrong responses.
     """
     settings = config.from_environment(environ)
-    logs.configure(settings["LOG_LEVEL"])
+    log = development.configure_logs if get_debug_flag() else logs.configure
+    log(settings["LOG_LEVEL"])
 
     app = Flask(__name__)
     app.config.from_file(Path(__file__).with_name("about.toml"), load=tomllib.load, text=False)

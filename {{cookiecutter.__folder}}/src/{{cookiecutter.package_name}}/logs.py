@@ -8,7 +8,7 @@ import re
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -24,6 +24,8 @@ access_log = logging.getLogger(f"{__package__}.access")
 
 if sys.platform != "win32":
     import fcntl
+
+    lock: BinaryIO
 
     def open_lock() -> None:
         """Open this file in each process: the lock belongs to an open file, which forks share.
