@@ -348,10 +348,12 @@ def abilities(*servers: str, headings: str = "###") -> str:
     """Return the tables of the abilities of applications on these servers, by default on all.
 
     The data is from the last run of tests/application/: "yes" if all tests of an ability passed
-    with both proxies, otherwise the numbers of the reasons for expected failures.
+    with both proxies, otherwise the numbers of the reasons for expected failures; empty if a server
+    has not been tested yet.
     """
     pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
-    names = sorted({name for facts in pairs.values() for name in facts["abilities"]})
+    tested = {pair: facts["abilities"] for pair, facts in pairs.items() if "abilities" in facts}
+    names = sorted({name for found in tested.values() for name in found})
     reasons: list[str] = []
     groups: dict[str, list[list[str]]] = defaultdict(list)
     for name in names:
@@ -359,12 +361,11 @@ def abilities(*servers: str, headings: str = "###") -> str:
         file = ROOT / "tests" / "application" / f"test_{group}.py"
         cells = []
         for server in servers or SERVERS:
-            limits_found = {
-                reason
-                for pair in PAIRS
-                if pair.server == server
-                for reason in pairs[str(pair)]["abilities"][name]["limitations"]
-            }
+            own = [tested.get(str(pair), {}) for pair in PAIRS if pair.server == server]
+            if not all(name in found for found in own):
+                cells.append("")
+                continue
+            limits_found = {reason for found in own for reason in found[name]["limitations"]}
             reasons += sorted(limits_found - set(reasons))
             numbers = sorted(reasons.index(reason) + 1 for reason in limits_found)
             cells.append(f"limited: {', '.join(map(str, numbers))}" if numbers else "yes")
@@ -380,7 +381,9 @@ def abilities(*servers: str, headings: str = "###") -> str:
 def abilities_of(choice: Choice) -> str:
     """Return the number of abilities without a limitation on a server, and the limited ones."""
     pairs = json.loads(conformance.JSON.read_text(encoding="utf-8"))["pairs"]
-    found = [pairs[str(pair)]["abilities"] for pair in choice.pairs]
+    found = [pairs.get(str(pair), {}).get("abilities") for pair in choice.pairs]
+    if not all(found):
+        return "Not tested yet: run `make conformance`."
     limited = sorted({name for own in found for name in own if own[name]["limitations"]})
     lines = [
         f"{len(found[0]) - len(limited)} of {len(found[0])} [abilities of applications]"

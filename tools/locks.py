@@ -2,8 +2,8 @@
 
 `make locks SERVER=name` pins only that server's requirements.
 
-Each server's project is generated and locked with the commands from its README, so that the
-template contains the same lock that a user gets with these commands.
+Each server's project is generated and locked with the commands of its lock.py, so that the template
+contains the same lock that a user gets.
 """
 
 import shlex
@@ -26,7 +26,7 @@ def lock(project: Path, file: str) -> str:
 
     The project name and the Python version in uv's comments are replaced by Cookiecutter variables.
     """
-    command = [*commands(project / "README.md")[file], "--upgrade", "--quiet"]
+    command = [*commands(project)[file], "--upgrade", "--quiet"]
     print(shlex.join(command), file=sys.stderr)
     subprocess.run(command, cwd=project, check=True)
     text = (project / file).read_text(encoding="utf-8")

@@ -1,6 +1,8 @@
 """The pinned requirements, and package names that would hide an installed package."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from functools import cache
 from pathlib import Path
@@ -9,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from tests.lib.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS
+from tests.lib.template import FACTS, FOLDER, OPTIONS, PAIRS, PYTHON_VERSIONS, SERVERS, generate
 
 from .contexts import environment, rendered_answers
 
@@ -126,12 +128,15 @@ def test_reserved_names_are_sorted_and_lower_case(names):
 def test_no_package_can_hide_a_dependency(locks, reserved):
     """The import names of installed packages are reserved."""
     installed = {name for lock in (*SHARED, *locks) for name in pins(lock)}
+    missing = []
     for name in [name for lock in locks for name in pins(lock)]:
         found = {IMPORT_NAMES.get(name, name.replace("-", "_"))}
         # zope-event is imported as zope.event: several packages share a namespace.
         if (namespace := name.split("-")[0]) not in installed:
             found.add(namespace)
-        assert found & set(reserved), f"reserve the import name of {name}"
+        if not found & set(reserved):
+            missing.append(name)
+    assert not missing, "reserve their import names; IMPORT_NAMES has those that differ"
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=str)
@@ -148,3 +153,38 @@ def test_no_package_can_hide_a_module_of_the_project(pair, make_project):
         if path.stem.isidentifier() and path.stem != "__init__"
     }
     assert folders | modules <= {*RESERVED, *OWN_RESERVED[pair.server]}
+
+
+# --- A project's lock.py ---
+
+# Pins the first file, and fails for the second.
+BROKEN_UV = """#!/bin/sh
+case "$*" in *"--group server"*) echo "no solution" >&2; exit 1;; esac
+echo changed > requirements.txt
+"""
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(
+    ("uv", "message"),
+    [(BROKEN_UV, "no solution\nNothing was changed.\n"), (None, "Install uv: https://")],
+    ids=["fails", "missing"],
+)
+def test_a_failure_changes_nothing(uv: str | None, message: str, tmp_path: Path):
+    project = generate(tmp_path)
+    if uv:
+        (tmp_path / "uv").write_text(uv, encoding="utf-8")
+        (tmp_path / "uv").chmod(0o755)
+    files = [file for file in project.rglob("*") if file.is_file()]
+    before = {file: file.read_bytes() for file in files}
+    done = subprocess.run(
+        [sys.executable, "lock.py", "humanize"],
+        cwd=project,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert {file: file.read_bytes() for file in files} == before

@@ -1,15 +1,14 @@
-"""Locks: requirements with hashes, and the commands of a project's README that write them."""
+"""Locks: requirements with hashes, and the commands of a project that write them."""
 
 import re
-import shlex
+import runpy
 from pathlib import Path
 
 
-def commands(readme: Path) -> dict[str, list[str]]:
-    """Return the locking commands in a generated README, by the file that each writes."""
-    lines = re.findall(r"^uv pip compile .*$", readme.read_text(encoding="utf-8"), re.MULTILINE)
-    found = [shlex.split(line) for line in lines]
-    return {command[command.index("--output-file") + 1]: command for command in found}
+def commands(project: Path) -> dict[str, list[str]]:
+    """Return the commands of a project's lock.py, by the file that each writes."""
+    script = runpy.run_path(str(project / "lock.py"))
+    return {file: script["command"](file) for file in script["PINNED"]}
 
 
 def pins(text: str) -> dict[str, str]:

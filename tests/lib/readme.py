@@ -68,7 +68,8 @@ def run_readme(project: Path, beginning: str, *, within: Sequence[str] = ()) -> 
     ``within`` is a command that runs the shell, for example in a container. A test in
     tests/generation inspects the calls of this function to find commands that no test runs.
     """
-    (text,) = {text for text in readme_commands(project) if claims(beginning, text)}
+    found = {text for text in readme_commands(project) if claims(beginning, text)}
+    (text,) = found & {beginning} or found
     return run_shell(text, project, within)
 
 

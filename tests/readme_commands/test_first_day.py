@@ -3,7 +3,6 @@
 import itertools
 import os
 import re
-import shlex
 import shutil
 import socket
 import subprocess
@@ -16,7 +15,8 @@ import docker
 import pytest
 
 from tests.lib.index import PASSWORD, Index, private_index
-from tests.lib.readme import readme_commands, run_readme
+from tests.lib.locks import commands
+from tests.lib.readme import run_readme
 from tests.lib.stack import CA_BUNDLE, run
 from tests.lib.template import PAIRS, PYTHON_VERSIONS, generate
 
@@ -237,9 +237,8 @@ def test_uv_pins_from_the_index_and_does_not_name_it(project: Path, index: Index
     monkeypatch.setenv("UV_DEFAULT_INDEX", index.url())
     monkeypatch.setenv("SSL_CERT_FILE", str(index.authority))
     # Only the application's lock: the other packages are not in this index.
-    (block,) = [text for text in readme_commands(project) if text.startswith("uv pip compile")]
-    uv = shutil.which("uv", path=Path(sys.executable).parent)
-    run([uv, *shlex.split(block.splitlines()[0])[1:], "--upgrade"], cwd=project)
+    uv, *arguments = commands(project)["requirements.txt"]
+    run([Path(sys.executable).with_name(uv), *arguments, "--upgrade"], cwd=project)
     lock = (project / "requirements.txt").read_text(encoding="utf-8")
     assert "\nflask==" in lock
     assert PASSWORD not in lock

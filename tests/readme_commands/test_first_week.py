@@ -52,7 +52,7 @@ def pins(file: Path) -> set[str]:
 
 
 def add_route(project: Path) -> None:
-    """Add a page that needs a new dependency, and its test."""
+    """Add a page that needs the new dependency, and its test."""
     package = project / "src" / PACKAGE
     (package / "visits.py").write_text(ROUTE, encoding="utf-8")
     (project / "tests" / "unit" / "test_visits.py").write_text(ROUTE_TEST, encoding="utf-8")
@@ -66,7 +66,6 @@ def add_route(project: Path) -> None:
         r"^    return app$",
         "    app.register_blueprint(visits.blueprint)\n    return app",
     )
-    replace(project / "pyproject.toml", r"^dependencies = \[$", 'dependencies = [\n    "humanize",')
 
 
 @contextmanager
@@ -142,7 +141,7 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
             locks = [*project.glob("requirements*.txt"), project / "server" / "requirements.txt"]
             before = {lock: pins(lock) for lock in locks}
             add_route(project)
-            run_readme(project, "uv pip compile")
+            run_readme(project, "python3 lock.py humanize")
             added = {
                 lock.name: pins(lock) - before[lock] for lock in locks if lock.parent == project
             }

@@ -39,9 +39,9 @@ OPTIONAL = {"test_response_headers_multi": "['dog, cat'] != ['dog', 'cat']"}
 def stack(
     engine: None, pair: Pair, sources: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Yield the running pair with httpbin, pinned as the project's README describes."""
+    """Yield the running pair with httpbin, pinned with the project's commands."""
     project = make_project(pair, tmp_path_factory.mktemp(str(pair)), CHANGE)
-    pin = commands(project / "README.md")
+    pin = commands(project)
     for file, more in (
         ("requirements.txt", ["--constraint", LOCK]),
         ("server/requirements.txt", []),

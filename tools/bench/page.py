@@ -1,6 +1,7 @@
 """docs/performance.md and its charts, generated from docs/performance.json."""
 
 import json
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import itemgetter
@@ -443,8 +444,8 @@ def alternatives_table(alternatives: Facts) -> str:
 
 
 def targeted(pair: str, found: Facts) -> Facts:
-    """Return a pair's figures, with its cost relative to FORMER_COSTS added."""
-    former, name = FORMER_COSTS[pair], "cost_over_former_cost"
+    """Return a pair's figures, with its cost relative to FORMER_COSTS added: 0 for a new server."""
+    former, name = FORMER_COSTS.get(pair, math.inf), "cost_over_former_cost"
     ends = [round(end / former, 3) for end in found["intervals"]["cost_over_flask"]]
     return found | {
         name: round(found["cost_over_flask"] / former, 3),
