@@ -64,7 +64,7 @@ def test_files_match_the_template_and_the_choices(project: Project):
 
 def test_folders_are_described(project: Project):
     folders = {path.name for path in project.path.iterdir() if path.is_dir()}
-    expected = {"src", "server", "proxy", "tests", "secrets"}
+    expected = {"src", "server", "proxy", "tests", "secrets", "docs"}
     expected |= {"deploy"} if project.target != "none" else set()
     expected |= {".github"} if project.ci == "github" else set()
     assert folders == expected

@@ -2,7 +2,7 @@
 
 import ast
 
-from tests.lib.readme import claims, commands, readme_commands
+from tests.lib.readme import blocks, claims, pages, readme_commands
 from tests.lib.template import FACTS, ROOT, generate
 
 # Commands of a project's README that no test runs, and why.
@@ -10,6 +10,7 @@ NOT_RUN = {
     "docker compose build --pull": "the tests reach no registry",
     "docker builder prune": "it would take the cache of every other build on this machine",
     "docker pull": "the tests reach no registry",
+    "docker compose logs --follow app": "it does not end",
     "python3 lock.py --upgrade": "`make locks` runs its commands with this option",
     "sudo systemctl start docker": "the engine runs",
 }
@@ -33,7 +34,9 @@ def test_every_command_of_a_projects_readme_is_run(tmp_path):
     run = words_given_to("run_readme", ".")
     # These tests run all commands below a heading.
     under = {
-        heading: commands(project / "README.md", heading)
+        heading: "\n".join(
+            text for page in pages(project) for text in blocks(page, "console", heading)
+        )
         for folder in ("development", "tls")
         for heading in words_given_to("commands", folder)
     }

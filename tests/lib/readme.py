@@ -15,16 +15,22 @@ from .stack import run
 PROGRAM = re.compile(r"(cruft|docker|git|python3|sudo|uv|\.venv/bin/\S+) ")
 
 
+def pages(project: Path) -> list[Path]:
+    """Return a project's README and the pages that it links to."""
+    return [project / "README.md", *sorted((project / "docs").glob("*.md"))]
+
+
 def readme_commands(project: Path) -> list[str]:
-    """Return each block of commands, and each inline command."""
-    text = (project / "README.md").read_text(encoding="utf-8")
+    """Return each block of commands on a project's pages, and each inline command."""
     found = []
-    for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
-        if token.type == "fence" and token.info in ("bash", "console", "sh", "shell"):
-            found.append(token.content)
-        for child in token.children or []:
-            if child.type == "code_inline" and PROGRAM.match(child.content):
-                found.append(child.content)
+    for page in pages(project):
+        text = page.read_text(encoding="utf-8")
+        for token in MarkdownIt("gfm-like", {"linkify": False}).parse(text):
+            if token.type == "fence" and token.info in ("bash", "console", "sh", "shell"):
+                found.append(token.content)
+            for child in token.children or []:
+                if child.type == "code_inline" and PROGRAM.match(child.content):
+                    found.append(child.content)
     return found
 
 

@@ -155,9 +155,9 @@ UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 REFUSED = "401 Error, Credentials not correct"
 
 
-def test_every_message_of_the_readme_is_tested(project: Path):
-    _, section = (project / "README.md").read_text("utf-8").split("## When it does not work\n")
-    told = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\|(.+?)\|", section, re.MULTILINE)))
+def test_every_message_of_the_page_is_tested(project: Path):
+    page = (project / "docs" / "troubleshooting.md").read_text("utf-8")
+    told = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\|(.+?)\|", page, re.MULTILINE)))
     assert told == [*itertools.chain(*SYMPTOMS.values()), UNTRUSTED, REFUSED]
 
 

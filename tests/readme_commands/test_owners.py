@@ -271,7 +271,7 @@ def add_views(project: Path) -> None:
         "\ndependencies = [\n",
         "\ndependencies = [\n" + "".join(f'    "{name}",\n' for name in DEPENDENCIES),
     )
-    run_readme(project, "python3 lock.py` p" if False else "python3 lock.py")
+    run_readme(project, "python3 lock.py")
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids=str)

@@ -42,7 +42,7 @@ def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_certificate(project: Path, folder: Path) -> None:
     """Create a certificate below ``folder`` with the commands of the project's README."""
-    lines = commands(project / "README.md", "HTTPS").splitlines()
+    lines = commands(project / "docs" / "production.md", "HTTPS").splitlines()
     own = [line for line in lines if not line.startswith("docker ")]
     run(["bash", "-euo", "pipefail", "-c", "\n".join(own)], cwd=folder)
 

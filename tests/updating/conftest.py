@@ -73,7 +73,7 @@ def template(home: Path) -> Path:
     for proxy in (folder / "variants" / "proxy").iterdir():
         (proxy / "proxy" / "dropped").mkdir()
         (proxy / "proxy" / "dropped" / "too").write_text("Went.\n", encoding="utf-8")
-    change(folder / "README.md", "## Change it", "## Alter it")
+    change(folder / "README.md", "## Where things are", "## Former title")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "An older version")
     git(repository, "tag", "v0.0.1")

@@ -64,7 +64,7 @@ def test_rejects_and_conflicts(template, tmp_path):
     """The commands work for a removed file that the owner changed, and for a line changed twice."""
     project = create(template, "v0.0.1", tmp_path, PAIRS[0])
     change(project / "server" / "dropped.py", "Went", "Stays")
-    change(project / "README.md", "## Alter it", "## Mend it")
+    change(project / "README.md", "## Former title", "## Own title")
     key = contents(commit(project))["secrets/secret_key"]
     run(UPDATE, cwd=project)
     assert (project / "README.md.rej").is_file()
@@ -75,7 +75,7 @@ def test_rejects_and_conflicts(template, tmp_path):
     commit(project)
     follow(project, "Update")
     assert "UU README.md" in git(project, "status", "--porcelain").splitlines()
-    conflict = "<<<<<<< ours\n## Mend it\n=======\n## Change it\n>>>>>>> theirs\n"
+    conflict = "<<<<<<< ours\n## Own title\n=======\n## Where things are\n>>>>>>> theirs\n"
     assert conflict in (project / "README.md").read_text(encoding="utf-8")
     found = contents(project)
     assert not [name for name in found if name.endswith((".rej", ".orig"))]
