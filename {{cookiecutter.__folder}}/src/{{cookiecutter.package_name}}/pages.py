@@ -10,4 +10,5 @@ blueprint = Blueprint("pages", __name__)
 @blueprint.get("/")
 def index() -> str:
     """Show the front page, with diagnostics in debug mode."""
-    return render_template("index.html", facts=diagnostics.facts() if current_app.debug else [])
+    facts = diagnostics.facts() if current_app.debug else []
+    return render_template("index.html", facts=facts, package=__package__)

@@ -63,6 +63,10 @@ def test_front_page_shows_the_proxys_values_in_debug_mode(debugged):
     assert "Check" not in page
 
 
+def test_front_page_names_its_file_in_debug_mode(debugged, package):
+    assert f"src/{package.__name__}/templates/index.html" in debugged()
+
+
 def test_front_page_warns_of_a_missing_proxy(debugged):
     page = debugged()
     assert "Client address 127.0.0.1 X-Forwarded-For: none; trusted proxies: 1 Check: " in page
