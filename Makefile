@@ -78,8 +78,8 @@ conformance: .venv/ready ## test every pair, write docs/conformance.md and the t
 	$(PYTHON) -m pytest -p tools.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
 	$(PYTHON) -m tools.docs
 
-mutations: .venv/ready ## check that the tests detect deliberate faults, write docs/mutations.md
-	$(PYTHON) -m tools.mutations
+mutations: .venv/ready ## check in half an hour that the tests detect deliberate faults, write docs/mutations.md; with NEW=1, only new ones
+	$(PYTHON) -m tools.mutations $(if $(NEW),--new)
 
 bench: .venv/ready ## measure every pair in two hours, write docs/performance.md; with PAIR=uwsgi-apache, that pair's part in ten minutes
 	$(PYTHON) -m tools.bench $(addprefix --pair ,$(PAIR))

@@ -3,6 +3,7 @@
 Writes docs/mutations.md. Ends with status 1 if a mutation survived.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -63,11 +64,27 @@ def row(mutation: Mutation, seen: str) -> list[str]:
     return [mutation.concern, mutation.pair, code(mutation.old), code(mutation.new), seen]
 
 
+def recorded() -> dict[tuple[str, ...], str]:
+    """Return the page's rows: the test that detected a mutation, by the row's other cells."""
+    rows = re.findall(r"^\| (.+) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    cells = [re.split(r"(?<!\\) \| ", text) for text in rows]
+    return {tuple(mutation): seen for *mutation, seen in cells if seen != SURVIVED}
+
+
 def main() -> None:
     """Test all mutations in parallel, at least two at a time."""
+    parser = argparse.ArgumentParser(prog="make mutations", description=__doc__)
+    parser.add_argument("--new", action="store_true", help="only those that the page does not have")
+    known = recorded() if parser.parse_args().new else {}
     rows = []
+
+    def detected(number: int) -> str:
+        return known.get(tuple(row(MUTATIONS[number], "")[:-1])) or seen_by(number)
+
     with ThreadPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
-        for mutation, seen in zip(MUTATIONS, pool.map(seen_by, range(len(MUTATIONS))), strict=True):
+        for mutation, seen in zip(
+            MUTATIONS, pool.map(detected, range(len(MUTATIONS))), strict=True
+        ):
             print(f"{mutation}: {seen}", flush=True)
             rows.append(row(mutation, seen))
     lines = [HEAD, *table(["concern", "pair", "original", "fault", "detected by"], rows)]
