@@ -10,6 +10,7 @@ NOT_RUN = {
     "docker compose build --pull": "the tests reach no registry",
     "docker builder prune": "it would take the cache of every other build on this machine",
     "docker pull": "the tests reach no registry",
+    "docker compose exec app flask shell": "it is interactive",
     "docker compose logs --follow app": "it does not end",
     "python3 lock.py --upgrade": "`make locks` runs its commands with this option",
     "sudo systemctl start docker": "the engine runs",
