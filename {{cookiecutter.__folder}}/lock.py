@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> None:
             pin = [*command(file), "--quiet", *options]
             subprocess.run(pin, cwd=FOLDER, check=True)  # noqa: S603 (typed by the owner)
     except (OSError, subprocess.CalledProcessError) as error:
-        for file, content in before.items():
-            file.write_bytes(content)
+        for changed, content in before.items():
+            changed.write_bytes(content)
         missing = isinstance(error, FileNotFoundError)
         sys.exit("Install uv: https://docs.astral.sh/uv/" if missing else "Nothing was changed.")
 

@@ -167,7 +167,7 @@ MUTATIONS = [
         "application/output",
         "gunicorn-nginx",
         "src/probed/logs.py",
-        "os.register_at_fork(after_in_child=open_lock)",
+        "os.register_at_fork(after_in_child=reopen_lock)",
     ),
     Mutation(
         "application/output",

@@ -158,8 +158,8 @@ class Machine:
 
 @pytest.fixture(scope="module")
 def repository(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a new project, committed."""
-    project = generate(tmp_path_factory.mktemp("workflow"), project_slug="workflow")
+    """Return a new project with all options, committed."""
+    project = generate(tmp_path_factory.mktemp("workflow"), project_slug="workflow", **OPTIONS)
     author = ["-c", "user.name=Dev", "-c", "user.email=dev@example.com"]
     run(["git", "init", "--quiet"], cwd=project)
     run(["git", "add", "--all"], cwd=project)

@@ -7,8 +7,7 @@ import os
 import re
 import sys
 import time
-from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import Any, TextIO
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -25,19 +24,19 @@ access_log = logging.getLogger(f"{__package__}.access")
 if sys.platform != "win32":
     import fcntl
 
-    lock: BinaryIO
+    lock = os.open(__file__, os.O_RDONLY)
 
-    def open_lock() -> None:
-        """Open this file in each process: the lock belongs to an open file, which forks share.
+    def reopen_lock() -> None:
+        """Open the file again in a forked process: the lock belongs to an open file.
 
         Locks of lockf() would belong to a process. But with those, the kernel looks for deadlocks
         and reports one where an application waits for a lock of its own.
         """
         global lock
-        lock = Path(__file__).open("rb")  # noqa: SIM115 (open until the process ends)
+        os.close(lock)
+        lock = os.open(__file__, os.O_RDONLY)
 
-    open_lock()
-    os.register_at_fork(after_in_child=open_lock)
+    os.register_at_fork(after_in_child=reopen_lock)
 
 
 class ResponseFailed(Exception):
