@@ -44,11 +44,11 @@ def commit() -> str:
 
 
 def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:
-    """Return the measured figures, and print the duration."""
+    """Return the measured figures with the commit, and print the duration."""
     began = time.monotonic()
     found = measured()
     print(f"{name}: {time.monotonic() - began:.0f} s, errors: {found['errors']}", flush=True)
-    return found
+    return found | {"commit": commit()}
 
 
 def current(file: Path) -> tuple[Path, page.Facts]:
@@ -74,13 +74,15 @@ def record(file: Path, pairs: list[Pair], alternatives: bool, rounds: int, secon
         "format": page.FORMAT,
         "machine": machine(),
         "python": PYTHON_VERSIONS[0],
-        "commit": commit(),
         "measured": datetime.now(UTC).date().isoformat(),
         "alternatives": recorded.get("alternatives", {}),
         "pairs": recorded.get("pairs", {}),
     }
 
     def save() -> None:
+        # Figures of several runs may be from several commits.
+        parts = [facts["alternatives"], *facts["pairs"].values()]
+        facts["commit"] = ", ".join(sorted({part["commit"] for part in parts if "commit" in part}))
         # In the order of PAIRS.
         facts["pairs"] = {
             str(pair): facts["pairs"][str(pair)] for pair in PAIRS if str(pair) in facts["pairs"]
