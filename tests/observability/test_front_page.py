@@ -105,7 +105,9 @@ def look(page: Page, stack: Stack, picture: Path) -> Response:
 def test_production_shows_no_internals(stack: Stack, page: Page, tmp_path: Path):
     look(page, stack, tmp_path / "page.png")
     lines = page.locator("body").inner_text().split("\n")
-    assert [line for line in lines if line] == [FACTS["project_name"], FACTS["description"]]
+    name, description, hint = [line for line in lines if line]
+    assert (name, description) == (FACTS["project_name"], FACTS["description"])
+    assert "README.md" in hint
 
 
 def test_development_shows_diagnostics(debugged: Stack, page: Page, tmp_path: Path):
@@ -130,8 +132,9 @@ def test_development_shows_diagnostics(debugged: Stack, page: Page, tmp_path: Pa
         "Path prefix": "/",
         "Request id": request_id,
     }
+    # In debug mode, the application's log is text.
     for service in ("app", "proxy"):
-        assert debugged.logged(service, request_id)
+        assert debugged.wait_for_log(service, request_id)
     assert page.get_by_text("Check:").count() == 0
 
 
