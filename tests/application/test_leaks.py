@@ -38,7 +38,7 @@ def test_nothing_leaks(stack: Stack):
     """2,000 requests without a leak of processes, threads, files, sockets, /tmp or memory."""
     app = stack.container("app")
     send(stack, 200)
-    # Start all threads of the permanent executor: the second one starts when both have work.
+    # Start all threads of the permanent executor, in all processes.
     together(stack, ["/threads/executors"] * 100)
     before = use(app)
     send(stack, 2000)

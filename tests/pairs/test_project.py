@@ -1,7 +1,7 @@
 """The project's own tests, run with the commands of its README."""
 
-import os
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +21,6 @@ def test_own_unit_tests(stack: Stack):
 
 
 @pytest.mark.smoke
-def test_own_smoke_test(stack: Stack, project):
-    os.environ["BASE_URL"] = stack.url
+def test_own_smoke_test(stack: Stack, project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("BASE_URL", stack.url)
     run([sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "tests/smoke"], cwd=project)

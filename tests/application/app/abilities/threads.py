@@ -16,6 +16,9 @@ blueprint = Blueprint("threads", __name__)
 # Created at import, as in many applications.
 jobs: "queue.Queue[tuple[int, queue.Queue[int]]]" = queue.Queue()
 executor = ThreadPoolExecutor(2)
+# Calls of the executor wait for each other in twos. Otherwise its second thread would start in a
+# late request or never, because a call may end before the next one is submitted.
+both = threading.Barrier(2)
 lock = threading.Lock()
 local = threading.local()
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="")
@@ -125,11 +128,17 @@ def primitives() -> dict[str, object]:
     return {"whole": whole, "most": most[0], "waited": event.wait(0.01)}
 
 
+def power(exponent: int) -> int:
+    """Return 2 to the power of a number, when another call is running too."""
+    both.wait(timeout=10)
+    return 2**exponent
+
+
 @blueprint.get("/executors")
 def executors() -> dict[str, object]:
     """Use an executor that was created at import, and another one of the view."""
     first = sum(
-        future.result() for future in as_completed(executor.submit(pow, 2, n) for n in (1, 2))
+        future.result() for future in as_completed(executor.submit(power, n) for n in (1, 2))
     )
     with ThreadPoolExecutor(3) as pool:
         second = list(pool.map(lambda n: n * n, range(5)))
