@@ -8,7 +8,7 @@ from requests import Response
 from tests.lib.load import new_session
 from tests.lib.stack import Stack
 
-# More than the threads of the default pair, so that some requests have to wait.
+# As many as the threads of a process.
 AT_A_TIME = 8
 
 # Paths of each group of abilities. The groups' tests check the responses.

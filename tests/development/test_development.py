@@ -19,6 +19,7 @@ from tests.lib.development import (
     seconds_until_saved_counts,
     wait_for,
 )
+from tests.lib.load import load
 from tests.lib.readme import commands
 from tests.lib.stack import Stack, free_port, run, run_stack
 from tests.lib.template import PROXIES, SERVERS, Pair
@@ -115,6 +116,14 @@ def test_saved_title_is_shown(development: Stack, project: Path):
     finally:
         file.write_text(text, encoding="utf-8")
     wait_for(development.url, "<title>My Flask Service")
+
+
+def test_no_request_fails_while_the_application_reloads(development: Stack, save: Save):
+    with load(f"{development.url}/?", clients=2) as running:
+        for word in ("one", "two", "three"):
+            save(f'"{word}"', development.url, word)
+    failed = [outcome for outcome in running.outcomes if outcome.status != 200]
+    assert not failed
 
 
 def test_module_outside_the_package_is_reloaded_too(development: Stack, project: Path):

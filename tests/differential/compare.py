@@ -170,11 +170,24 @@ def unexplained(differences: Iterable[Difference], entries: list[Accepted]) -> l
     found = []
     for difference in differences:
         concerned = [entry for entry in entries if entry.concerns(difference)]
-        if not all(
-            any(entry.allows(*two) for entry in concerned) for two in difference.unlike_pairs()
-        ):
+        if not all(is_explained(two, concerned) for two in difference.unlike_pairs()):
             found.append(difference)
     return found
+
+
+def is_explained(two: tuple[str, str, str, str], entries: list[Accepted]) -> bool:
+    """Return whether entries allow two pairs to differ.
+
+    Of several responses on one connection, each may have an entry of its own.
+    """
+    if any(entry.allows(*two) for entry in entries):
+        return True
+    one, value, other, other_value = two
+    parts, others = (each.split(", ") for each in unlike(value, other_value))
+    return len(parts) == len(others) > 1 and all(
+        part == counterpart or is_explained((one, part, other, counterpart), entries)
+        for part, counterpart in zip(parts, others, strict=True)
+    )
 
 
 def unlike(one: str, other: str) -> tuple[str, str]:

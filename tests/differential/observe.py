@@ -61,7 +61,11 @@ UNORDERED = ("allow", "vary")
 HOP_BY_HOP = ("connection", "keep-alive")
 
 # Texts in the proxies' own error pages, and in those of the Apache in mod_wsgi's server.
-OWN_PAGES = (b"<center>nginx</center>", b"<!DOCTYPE HTML PUBLIC ", b"Please try again later")
+OWN_PAGES = (
+    b"<center>nginx</center>",
+    b"<!DOCTYPE HTML PUBLIC ",
+    b'<link rel="stylesheet" href="/static/style.css">',
+)
 
 
 @dataclass
@@ -130,7 +134,7 @@ class Observation:
                     add(f"app.{name}", f"{number}: {comparable(name, value)}")
         if with_log:
             for number, entry in enumerate(self.logged, 1):
-                for name in ("client", "method", "uri", "status"):
+                for name in LOGGED:
                     # If the request could not be parsed, nginx writes nothing and httpd writes "-".
                     add(f"log.{name}", f"{number}: {entry.get(name) or '-'}")
         return {name: "\n".join(values) for name, values in found.items()}
@@ -157,7 +161,7 @@ def aspects_of_reply(reply: Reply) -> Iterator[tuple[str, str]]:
         if name in ANY_VALUE or (boundary != NONE and name == "content-length"):
             value = "any"
         elif name in UNORDERED:
-            value = ", ".join(sorted(value.split(", ")))
+            value = ", ".join(sorted(re.split(r", ?", value)))
         yield f"field.{name}", value.replace(boundary, "BOUNDARY")
 
 
@@ -166,6 +170,8 @@ def is_canary(reply: Reply) -> bool:
     return bool(reply.values("X-Recorded")) and b'"path":"/canary"' in reply.body
 
 
+# Fields of the proxy's line of a request that are compared.
+LOGGED = ("client", "method", "host", "uri", "protocol", "status", "user_agent", "referrer")
 FRAMING = ("content-length", "transfer-encoding")
 ID = "X-Request-ID"
 # A text that no response contains.

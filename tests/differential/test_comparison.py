@@ -70,6 +70,16 @@ def test_an_entry_does_not_hide_that_its_own_pairs_differ():
     assert unexplained([found], [proxies, Accepted("outcome", ("uwsgi-apache",), "", "")]) == []
 
 
+def test_each_response_may_have_an_entry_of_its_own():
+    found = difference(("200, 404, 500", NGINX), ("206, 404, 502", APACHE))
+    first, second = (
+        Accepted("outcome", ("*-apache",), "", "", values=values)
+        for values in ("200|206", "500|502")
+    )
+    assert unexplained([found], [first]) == [found]
+    assert unexplained([found], [first, second]) == []
+
+
 def test_two_entries_explain_what_three_sides_differ_in():
     found = difference(("200", NGINX[:1]), ("502", NGINX[1:]), ("400", APACHE))
     proxies = Accepted("outcome", ("*-apache",), "", "")

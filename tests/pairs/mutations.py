@@ -420,10 +420,19 @@ MUTATIONS = [
     ),
     Mutation("load_balancer", "gunicorn-nginx", NGINX, "$http_x_request_id", ""),
     # Logs
-    Mutation("logs", "gunicorn-nginx", NGINX, '"uri":"$printable_uri"', '"uri":"$request_uri"'),
+    Mutation("logs", "gunicorn-nginx", NGINX, '"uri":"$logged_uri"', '"uri":"$request_uri"'),
     Mutation("logs", "gunicorn-nginx", NGINX, "json escape=json", "json escape=none"),
-    Mutation("logs", "gunicorn-apache", HTTPD, "%<{log_method}e", "%<m"),
-    Mutation("logs", "gunicorn-apache", HTTPD, "%De-6", "%D"),
+    Mutation("logs", "gunicorn-nginx", NGINX, "default null;", 'default "";'),
+    Mutation("logs", "gunicorn-nginx", NGINX, "${duration_milliseconds}000", "$request_time"),
+    Mutation(
+        "logs",
+        "gunicorn-apache",
+        HTTPD,
+        r"\"method\":\"%<{log_method}e",
+        r"\"method\":\"%<m",
+    ),
+    Mutation("logs", "gunicorn-apache", HTTPD, "%<{log_user_agent}e", "%<{User-Agent}i"),
+    Mutation("logs", "gunicorn-apache", HTTPD, "X-Upstream-Time ^D=", "X-Upstream-Time ^d="),
     # Malformed requests
     Mutation("malformed", "gunicorn-nginx", NGINX, "return 444;", "break;"),
     Mutation("malformed", "uwsgi-nginx", NGINX, '"~[^ -~]|', '"~'),

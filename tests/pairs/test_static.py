@@ -224,7 +224,7 @@ def test_no_listing(stack: Stack, folder: str):
     response = stack.get(f"/static/{folder}")
     assert response.status_code in (403, 404)
     assert "plain" not in response.text
-    assert "style" not in response.text
+    assert "icon" not in response.text
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

@@ -13,7 +13,7 @@ import requests
 from tests.lib.development import developer, saving, seconds_until_saved_counts
 from tests.lib.readme import run_readme
 from tests.lib.stack import run, wait_until
-from tests.lib.template import PROXIES, SERVERS, Pair, generate
+from tests.lib.template import OPTIONS, PROXIES, SERVERS, Pair, generate
 
 # Three different servers, and each proxy.
 WEEKS = [Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS[::3])]
@@ -117,6 +117,8 @@ def test_first_week(engine: None, pair: Pair, tmp_path: Path, record_property):
             package_name=PACKAGE,
             wsgi_server=pair.server,
             proxy=pair.proxy,
+            deploy_to="all",
+            **OPTIONS,
         )
     with running(project):
         with step("build and start"):

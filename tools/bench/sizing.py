@@ -44,7 +44,7 @@ SECONDS = 3
 # With a quarter of a CPU, some processes still import the application when the pair is healthy.
 WARM_SECONDS = 5
 # WEB_CONCURRENCY and WEB_THREADS. The default comes first.
-PROCESSES_AND_THREADS = [(2, 4), (1, 4), (2, 2), (4, 1), (4, 4), (2, 8)]
+PROCESSES_AND_THREADS = [(2, 8), (1, 4), (2, 2), (2, 4), (4, 1), (4, 4)]
 # Quarters of a CPU, so that a small machine has room for four replicas and the load generator.
 PARTS = [
     *({"APP_REPLICAS": count, "APP_CPUS": 0.25} for count in (1, 2, 4)),

@@ -15,7 +15,7 @@ import init
 # Timeouts in seconds, the length in bytes. WEB_CONCURRENCY depends on the machine.
 DEFAULTS = {
     "PORT": "8000",
-    "WEB_THREADS": "4",
+    "WEB_THREADS": "8",
     "REQUEST_TIMEOUT": "30",
     "GRACEFUL_TIMEOUT": "20",
     "MAX_REQUESTS": "0",

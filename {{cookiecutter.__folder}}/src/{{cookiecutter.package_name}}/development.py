@@ -19,8 +19,8 @@ class TextFormatter(logging.Formatter):
         super().__init__("{asctime} {levelname} {message} {request_id}", "%H:%M:%S", style="{")
 
     def formatMessage(self, record: logging.LogRecord) -> str:
-        if hasattr(record, "seconds"):  # the line of a request
-            record.message += f" in {record.seconds * 1000:.0f} ms"
+        if hasattr(record, "duration_us"):  # the line of a request
+            record.message += f" in {record.duration_us / 1000:.0f} ms"
         # Flask's server colours its messages for a terminal, whether or not this is one.
         text = click.unstyle(super().formatMessage(record)).rstrip()
         return click.style(text, COLOURS.get(record.levelname)) if sys.stdout.isatty() else text

@@ -155,12 +155,16 @@ def log_response(response: Response) -> Response:
         extra={
             "client": request.remote_addr,
             "method": request.method,
+            "host": request.environ.get("HTTP_HOST", ""),
             "uri": uri,
             "route": request.url_rule and request.url_rule.rule,
+            "protocol": request.environ.get("SERVER_PROTOCOL", ""),
             "status": response.status_code,
             # None for a stream.
             "bytes": response.content_length,
-            "seconds": round(time.perf_counter() - g.started, 4),
+            "duration_us": round((time.perf_counter() - g.started) * 1_000_000),
+            "user_agent": request.user_agent.string,
+            "referrer": request.referrer or "",
         },
     )
     return response

@@ -1,6 +1,8 @@
 import re
 
 import pytest
+from flask import Response, abort
+from werkzeug.exceptions import Unauthorized
 
 
 def test_front_page_names_the_project(client):
@@ -92,4 +94,28 @@ def test_health(client, path):
 
 
 def test_unknown_path_is_404(client):
-    assert client.get("/nothing-here").status_code == 404
+    response = client.get("/nothing-here")
+    assert response.status_code == 404
+    assert "<h1>Not Found</h1>" in response.text
+    assert "style.css" in response.text
+
+
+def test_error_page_keeps_the_errors_headers(client):
+    response = client.post("/")
+    assert response.status_code == 405
+    assert "GET" in response.headers["Allow"]
+
+
+def test_error_page_escapes_its_text(make_app):
+    app = make_app()
+    app.add_url_rule("/stop", view_func=lambda: abort(400, "<script>"))
+    assert "&lt;script&gt;" in app.test_client().get("/stop").text
+
+
+def test_error_with_a_response_of_its_own(make_app):
+    def stop():
+        raise Unauthorized(response=Response("own", 401))
+
+    app = make_app()
+    app.add_url_rule("/stop", view_func=stop)
+    assert app.test_client().get("/stop").text == "own"

@@ -3,9 +3,9 @@ from start import check_limits, cpus, settings
 
 
 def test_defaults_and_empty_values(tmp_path):
-    found = settings({"PORT": "", "WEB_THREADS": "8"}, tmp_path)
+    found = settings({"PORT": "", "WEB_THREADS": "3"}, tmp_path)
     assert found["PORT"] == "8000"
-    assert found["WEB_THREADS"] == "8"
+    assert found["WEB_THREADS"] == "3"
     assert int(found["WEB_CONCURRENCY"]) >= 2
 
 
