@@ -177,7 +177,10 @@ ID = "X-Request-ID"
 # A text that no response contains.
 NONE = "\0no boundary\0"
 # Headers that may differ on error pages of proxies: only the fact that it is one is compared.
-OF_A_PAGE = ("content-type", "content-length", "transfer-encoding", "etag", "last-modified", "vary")
+OF_A_PAGE = (
+    *("content-type", "content-length", "transfer-encoding", "etag", "last-modified", "vary"),
+    "accept-ranges",
+)
 
 
 def boundary_of(reply: Reply) -> str:
@@ -220,4 +223,5 @@ def parse_log(line: bytes) -> dict[str, Any] | None:
         entry = json.loads(line)
     except ValueError:
         return None
-    return entry if isinstance(entry, dict) and "request_id" in entry else None
+    is_access = isinstance(entry, dict) and entry.get("logger") == "proxy.access"
+    return entry if is_access else None

@@ -177,12 +177,16 @@ class Stack:
         return wait_until(found, timeout=5, told=lambda: f"{text} in the log of {service}")
 
     def logged(self, service: str, request_id: str, last: str = "status") -> list[dict[str, Any]]:
-        """Return a service's log entries for a request; wait for one with the key ``last``."""
+        """Return a service's log entries for a request; wait for one with the key ``last``.
+
+        Of the proxy, only its access lines.
+        """
 
         def found() -> list[dict[str, Any]]:
             lines = self.wait_for_log(service, f'"{request_id}"')
             entries = [json.loads(line) for line in lines if f'"{request_id}"' in line]
-            return entries if last in entries[-1] else []
+            entries = [entry for entry in entries if entry["logger"] != "proxy.error"]
+            return entries if entries and last in entries[-1] else []
 
         return wait_until(found, timeout=5)
 
