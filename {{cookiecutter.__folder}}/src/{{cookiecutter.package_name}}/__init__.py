@@ -38,6 +38,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     logs.init_app(app)
     headers.init_app(app)
     boundary.init_app(app)
+    development.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)
     for part in app.config["PARTS"]:

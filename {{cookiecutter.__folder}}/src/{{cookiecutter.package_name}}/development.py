@@ -1,14 +1,23 @@
-"""Readable log lines for development, instead of JSON."""
+"""For development: readable log lines instead of JSON, and restarts that fail no request."""
 
+import atexit
 import logging
 import logging.config
 import os
 import sys
+import threading
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import click
+from flask import Flask
+from flask.helpers import get_debug_flag
+from werkzeug.serving import BaseWSGIServer
+from werkzeug.wsgi import ClosingIterator
 
 from . import logs
 
+serve_forever = BaseWSGIServer.serve_forever
 COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
 
 
@@ -43,3 +52,53 @@ def configure_logs(level: str) -> None:
     config["formatters"]["json"] = {"()": TextFormatter}
     logging.config.dictConfig(config)
     logging.getLogger("werkzeug").addFilter(keep_server_message)
+
+
+class RequestsInProgress:
+    """WSGI middleware that lets requests complete before the process exits.
+
+    Flask's server exits when a module changes. Without this, the proxy would respond to these
+    requests with 502.
+    """
+
+    def __init__(self, wsgi_app: WSGIApplication) -> None:
+        self.wsgi_app = wsgi_app
+        self.count = 0
+        self.changed = threading.Condition()
+        atexit.register(self.wait)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        self.add(1)
+        try:
+            body = self.wsgi_app(environ, start_response)
+        except BaseException:
+            self.add(-1)
+            raise
+        return ClosingIterator(body, lambda: self.add(-1))
+
+    def add(self, number: int) -> None:
+        """Count requests that begin or end."""
+        with self.changed:
+            self.count += number
+            self.changed.notify_all()
+
+    def wait(self) -> None:
+        """Wait until no request is in progress, at most one second: streams may be endless."""
+        with self.changed:
+            self.changed.wait_for(lambda: self.count == 0, timeout=1)
+
+
+def serve_until_exit(server: BaseWSGIServer, poll_interval: float = 0.1) -> None:
+    """Serve like Flask's server, but accept no connection once the process exits.
+
+    The next process accepts those that wait: it inherits the listening socket.
+    """
+    atexit.register(server.shutdown)
+    serve_forever(server, poll_interval)
+
+
+def init_app(app: Flask) -> None:
+    """In debug mode, let requests complete before a restart."""
+    if get_debug_flag():
+        app.wsgi_app = RequestsInProgress(app.wsgi_app)  # type: ignore[method-assign]
+        BaseWSGIServer.serve_forever = serve_until_exit  # type: ignore[assignment,method-assign]

@@ -1,8 +1,11 @@
+import importlib
 import logging
 import re
 import sys
+import threading
 
 import pytest
+from werkzeug.test import Client
 
 
 @pytest.fixture(autouse=True)
@@ -48,3 +51,33 @@ def test_a_terminal_shows_colours(make_app, capsys, monkeypatch):
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     make_app().logger.error("failed")
     assert capsys.readouterr().out.startswith("\x1b[31m")
+
+
+@pytest.fixture
+def in_progress(package):
+    """Make the middleware around a WSGI application."""
+    return importlib.import_module(f"{package.__name__}.development").RequestsInProgress
+
+
+def test_the_process_waits_for_requests_in_progress(in_progress):
+    def wsgi_app(environ, start_response):
+        start_response("200 OK", [])
+        yield b"a"
+        waiting.start()
+        waiting.join(0.1)
+        waited.append(waiting.is_alive())
+
+    waited = []
+    middleware = in_progress(wsgi_app)
+    waiting = threading.Thread(target=middleware.wait)
+    Client(middleware).get("/", buffered=True).close()
+    waiting.join(0.5)
+    assert waited == [True]
+    assert not waiting.is_alive()
+
+
+def test_a_failed_request_is_no_longer_in_progress(in_progress):
+    middleware = in_progress(lambda environ, start_response: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        Client(middleware).get("/")
+    assert middleware.count == 0
