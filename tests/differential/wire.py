@@ -54,7 +54,8 @@ def converse(port: int, case: Case, wait: float = 4) -> Conversation:
     found = Conversation(ended=ended)
     while raw:
         try:
-            reply, raw = next_reply(raw, case.method(len(found.replies)))
+            final = sum(reply.status >= 200 for reply in found.replies)
+            reply, raw = next_reply(raw, case.method(final))
         except MalformedError:
             found.rest = raw
             break
