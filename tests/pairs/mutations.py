@@ -557,7 +557,7 @@ MUTATIONS = [
         "settings",
         "gunicorn-apache",
         "proxy/usr/local/bin/start-proxy",
-        "bash /usr/local/bin/check-tmp\n",
+        "bash /usr/local/bin/check-settings\n",
     ),
     # Shutdown
     Mutation("shutdown", "gunicorn-apache", "proxy/usr/local/bin/start-proxy", " - 9))", "))"),

@@ -87,7 +87,7 @@ def work_without_containers(project: Path, url: str) -> None:
     with developer(project, BASE_URL=url) as machine:
         run_readme(project, "python3 -m venv .venv\n", within=machine)
         run_readme(project, ".venv/bin/pytest tests/smoke", within=machine)
-        checks = run_readme(project, "git init\n", within=machine)
+        checks = run_readme(project, "git init --initial-branch main\n", within=machine)
         assert "mypy" in checks
         assert "Failed" not in checks
         # From now on, git runs the checks and rejects commits with findings.

@@ -22,6 +22,7 @@ DEFAULTS = {
     "MAX_CONTENT_LENGTH": "10485760",
     "LOG_LEVEL": "info",
 }
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 CGROUP = Path("/sys/fs/cgroup")
 # Processes and threads of a container in addition to its WEB_THREADS: those of the server, of views
 # and of the health check.
@@ -31,7 +32,7 @@ OTHER_PIDS = 64
 def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str]:
     """Return the server's settings, as text, from ``environ`` and the defaults.
 
-    Raises SystemExit with the reason if one is not a number.
+    Raises SystemExit with the reason if one is invalid.
     """
     found = {name: environ.get(name) or default for name, default in DEFAULTS.items()}
     # At least two: the threads of one process compete for the GIL, and one process can serve while
@@ -42,6 +43,10 @@ def settings(environ: Mapping[str, str], cgroup: Path = CGROUP) -> dict[str, str
         value = found[name]
         if not (value.isascii() and value.isdigit() and int(value) >= least):
             raise SystemExit(f"{name} must be a whole number, {least} or more; it is {value!r}.")
+    if found["LOG_LEVEL"].lower() not in LOG_LEVELS:
+        raise SystemExit(
+            f"LOG_LEVEL must be one of {', '.join(LOG_LEVELS)}; it is {found['LOG_LEVEL']!r}."
+        )
     # One socket for IPv6 and IPv4 if the kernel supports IPv6, with the brackets of a URL.
     found["LISTEN_ADDRESS"] = "[::]" if socket.has_dualstack_ipv6() else "0.0.0.0"
     return found

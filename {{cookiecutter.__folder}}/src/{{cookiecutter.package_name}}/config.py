@@ -1,10 +1,13 @@
 """The application's settings from the environment. .env.example explains them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 MAKE_A_KEY = "Create one with: python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"
+# A name or an address, with a dot in front for all names below it, and with a port or without.
+HOST = re.compile(r"(\.?[\w-]+(\.[\w-]+)*|\[[\da-fA-F:.]+\])(:\d+)?")
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -22,7 +25,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
         "SECRET_KEY": key,
         "SECRET_KEY_FALLBACKS": former_keys,
         "MAX_CONTENT_LENGTH": _number(environ, "MAX_CONTENT_LENGTH", default=10 * 1024 * 1024),
-        "TRUSTED_HOSTS": _words(environ, "TRUSTED_HOSTS") or None,
+        "TRUSTED_HOSTS": _hosts(environ) or None,
         "PROXY_FIX_X_FOR": _number(environ, "PROXY_FIX_X_FOR", default=0),
         "PROXY_FIX_X_PROTO": _number(environ, "PROXY_FIX_X_PROTO", default=0),
         "PROXY_FIX_X_HOST": _number(environ, "PROXY_FIX_X_HOST", default=0),
@@ -77,6 +80,17 @@ def _switch(environ: Mapping[str, str], name: str, *, default: str) -> bool:
 def _words(environ: Mapping[str, str], name: str) -> list[str]:
     """Split a comma-separated setting."""
     return [word.strip() for word in environ.get(name, "").split(",") if word.strip()]
+
+
+def _hosts(environ: Mapping[str, str]) -> list[str]:
+    hosts = _words(environ, "TRUSTED_HOSTS")
+    for host in hosts:
+        if not HOST.fullmatch(host):
+            raise ConfigError(
+                "TRUSTED_HOSTS must be host names such as www.example.com, or .example.com for all "
+                f"names below it, separated by commas; one is {host!r}."
+            )
+    return hosts
 
 
 def _log_level(environ: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import atexit
 import logging
 import logging.config
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Iterable
@@ -98,7 +99,9 @@ def serve_until_exit(server: BaseWSGIServer, poll_interval: float = 0.1) -> None
 
 
 def init_app(app: Flask) -> None:
-    """In debug mode, let requests complete before a restart."""
+    """In debug mode, make restarts of Flask's server go unnoticed."""
     if get_debug_flag():
         app.wsgi_app = RequestsInProgress(app.wsgi_app)  # type: ignore[method-assign]
+        # The same PIN for the debugger after each restart.
+        os.environ.setdefault("WERKZEUG_DEBUG_PIN", f"{secrets.randbelow(10**9):09}")
         BaseWSGIServer.serve_forever = serve_until_exit  # type: ignore[assignment,method-assign]

@@ -6,7 +6,8 @@ from werkzeug.exceptions import HTTPException
 
 from . import diagnostics
 
-blueprint = Blueprint("pages", __name__)
+# An application that replaces create_app() may have a templates folder elsewhere.
+blueprint = Blueprint("pages", __name__, template_folder="templates")
 
 
 @blueprint.get("/")

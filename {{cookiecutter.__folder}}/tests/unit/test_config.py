@@ -95,3 +95,14 @@ def test_body_of_unknown_length_over_the_limit_is_413(make_app):
 
 def _read_body():
     return str(len(request.get_data()))
+
+
+@pytest.mark.parametrize("host", ["https://a.example", "*.example.com", "a.example/", "a b"])
+def test_trusted_hosts_are_host_names(make_app, host):
+    with pytest.raises(RuntimeError, match="TRUSTED_HOSTS must be host names"):
+        make_app(TRUSTED_HOSTS=f"good.example,{host}")
+
+
+def test_trusted_hosts_may_be_addresses(make_app):
+    hosts = "localhost,127.0.0.1:8080,[::1],.example.com"
+    assert make_app(TRUSTED_HOSTS=hosts).config["TRUSTED_HOSTS"] == hosts.split(",")

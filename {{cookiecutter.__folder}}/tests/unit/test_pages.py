@@ -1,7 +1,8 @@
+import importlib
 import re
 
 import pytest
-from flask import Response, abort
+from flask import Flask, Response, abort
 from werkzeug.exceptions import Unauthorized
 
 
@@ -98,6 +99,12 @@ def test_unknown_path_is_404(client):
     assert response.status_code == 404
     assert "<h1>Not Found</h1>" in response.text
     assert "style.css" in response.text
+
+
+def test_error_page_of_an_application_with_templates_elsewhere(package):
+    app = Flask("another", root_path="/")
+    app.register_blueprint(importlib.import_module(f"{package.__name__}.pages").blueprint)
+    assert app.test_client().get("/nothing-here").status_code == 404
 
 
 def test_error_page_keeps_the_errors_headers(client):

@@ -21,6 +21,11 @@ def test_numbers_must_be_numbers(tmp_path, value):
         settings({"PORT": value}, tmp_path)
 
 
+def test_the_log_level_must_be_one(tmp_path):
+    with pytest.raises(SystemExit, match="LOG_LEVEL must be one of debug, info"):
+        settings({"LOG_LEVEL": "loud"}, tmp_path)
+
+
 @pytest.mark.parametrize(
     ("files", "expected"),
     [

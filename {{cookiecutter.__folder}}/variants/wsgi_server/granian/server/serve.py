@@ -3,6 +3,7 @@
 https://github.com/emmett-framework/granian
 """
 
+import logging
 import multiprocessing
 import os
 from pathlib import Path
@@ -22,6 +23,8 @@ if __name__ == "__main__":
     # The stack size of Rust's threads, which run the views: with Rust's default of 2 MiB, recursion
     # within Python's limit crashes. https://doc.rust-lang.org/std/thread/#stack-size
     os.environ.setdefault("RUST_MIN_STACK", str(8 * 1024 * 1024))
+    # Granian warns of more than two threads per CPU, but more are right for views that wait.
+    logging.getLogger("_granian").addFilter(lambda record: "spawning up to" not in record.msg)
     socket = os.environ.get("UNIX_SOCKET")
     Granian(
         "{{ cookiecutter.package_name }}.wsgi:app",
