@@ -38,6 +38,8 @@ def test_nothing_leaks(stack: Stack):
     """2,000 requests without a leak of processes, threads, files, sockets, /tmp or memory."""
     app = stack.container("app")
     send(stack, 200)
+    # Start all threads of the server, in all processes.
+    together(stack, ["/threads/timer"] * 200, at_a_time=40)
     # Start all threads of the permanent executor, in all processes.
     together(stack, ["/threads/executors"] * 100)
     before = use(app)

@@ -549,7 +549,7 @@ MUTATIONS = [
         "settings",
         "gunicorn-nginx",
         "src/probed/config.py",
-        '_hosts(environ) or None',
+        "_hosts(environ) or None",
         "None",
     ),
     Mutation("settings", "gunicorn-nginx", NGINX, "worker_processes ${NGINX_WORKERS};"),

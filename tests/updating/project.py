@@ -54,7 +54,8 @@ def commit(project: Path) -> Path:
 def work_on(project: Path) -> Path:
     """Make an owner's changes, but not in lines that differ between the template's versions."""
     change(project / "README.md", "</p>\n", "</p>\n\nAsk Ada when it is down.\n")
-    change(project / PACKAGE / "pages.py", "__name__)\n", f"__name__)\n{ROUTE}")
+    blueprint = 'url_prefix="/health")\n'
+    change(project / PACKAGE / "health.py", blueprint, blueprint + ROUTE)
     needs = "dependencies = [\n"
     change(project / "pyproject.toml", needs, f'{needs}    "sqlalchemy",\n')
     (project / PACKAGE / "mine.py").write_text("MINE = True\n", encoding="utf-8")
