@@ -92,6 +92,12 @@ def key_empty(project: Path) -> str:
     return failure(UP, project)
 
 
+def proxy_setting_wrong(project: Path) -> str:
+    said = failure(UP, project, TRUSTED_PROXY_COUNT="x")
+    assert "TRUSTED_PROXY_COUNT must be" in run_readme(project, "docker compose logs")
+    return said
+
+
 def key_unusable(project: Path) -> str:
     key = project / "secrets" / "secret_key"
     key.chmod(0o600)
@@ -145,6 +151,7 @@ SYMPTOMS = {
     port_of_a_container: ["port is already allocated"],
     key_missing: ["bind source path does not exist"],
     key_empty: ["app-1 is unhealthy"],
+    proxy_setting_wrong: ["proxy-1 is unhealthy"],
     key_unusable: ["SECRET_KEY_FILE names"],
     source_closed: ["Could not import"],
     other_processor: ["exec format error"],
