@@ -165,10 +165,16 @@ def test_access_log(changed: Stack):
     (app,), (proxy,) = logged["app"], logged["proxy"]
     assert set(app) == APPLICATIONS
     assert app["route"] == "/probe/work/<float:seconds>/<name>"
-    for name in REQUEST - {"time", "logger", "duration_us"}:
+    for name in REQUEST - {"time", "logger", "duration_us", "protocol"}:
         assert app[name] == proxy[name], name
     # Times have a resolution of 1 ms.
     assert 290_000 < app["duration_us"] < proxy["duration_us"] + 20_000
+
+
+def test_access_log_has_the_protocol(changed: Stack):
+    response = ask(changed)
+    (entry,) = changed.logged("app", response.headers["X-Request-ID"])
+    assert entry["protocol"] == "HTTP/1.1"
 
 
 def test_access_log_cannot_be_forged(changed: Stack):
