@@ -31,8 +31,10 @@ FOLDER = Path(__file__).parent / "load"
 # The tag is a hash of the content: working trees that share an engine may have different files.
 CONTENT = b"".join(file.read_bytes() for file in sorted(FOLDER.iterdir()))
 IMAGE = f"flask-sidecar-bench-load:{hashlib.sha256(CONTENT).hexdigest()[:12]}"
-# At a fixed rate, the number of requests that may be in flight before one is sent late.
+# At a fixed rate, at least this many requests may be in flight before one is sent late.
 CLIENTS = 64
+# Below the 1,000 after which nginx closes a connection (keepalive_requests).
+REQUESTS_PER_CONNECTION = 900
 # The number of parts of a run at a fixed rate; their latencies make the interval.
 PARTS = 5
 
@@ -184,12 +186,13 @@ class Generator:
     def send_at(self, work: Work, pace: Pace, seconds: int, *, keep: bool = True) -> Paced:
         """Send requests at an even pace, independent of response times.
 
-        Many clients send in turn, so that no request waits for the previous response. Without
+        Many clients send in turn, so that no request waits for the previous response. They are so
+        many that a proxy closes no connection meanwhile: h2load would not send the rest. Without
         ``keep`` each request has its own connection: h2load abandons a connection that is closed
         without "Connection: close", and restarts its timing after one that is closed with it.
         """
         count = math.ceil(pace.per_second * seconds)
-        clients = CLIENTS if keep else count
+        clients = max(CLIENTS, math.ceil(count / REQUESTS_PER_CONNECTION)) if keep else count
         command = ["h2load", "--h1", f"-c{clients}", f"-n{count}", f"-r{pace.at_a_time}"]
         command += [f"--rate-period={pace.period_ms}ms", "--log-file=/tmp/log"]
         if keep:
