@@ -11,7 +11,7 @@ JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 # The tests start Python thousands of times, and without cached bytecode each start compiles all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run stop test test-all smoke differential readme-commands updating development tls real lint hosting observability conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all smoke differential readme-commands updating development tls real lint hosting observability database conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -34,10 +34,9 @@ else
 	$(PYTHON) -m pytest tests/hosting -m serial
 endif
 
-test-all: test real ## run all tests, also those that take longer: each on every pair, the search for differences, and updates under 20,000 requests
-	$(PYTHON) -m pytest tests/pairs tests/application -m server_only --every-pair -n $(JOBS)
+test-all: test real ## run all tests, also those that take longer: real applications, the search for differences, and updates under 20,000 requests
 	$(PYTHON) -m tests.differential --seconds 1800
-	$(PYTHON) -m pytest tests/hosting/test_swarm.py --swarm-requests 20000
+	$(PYTHON) -m pytest tests/hosting/test_swarm.py tests/pairs/test_release.py --requests 20000
 
 smoke: .venv/ready ## run a few tests of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
@@ -73,6 +72,9 @@ hosting: .venv/ready ## run only the tests of the platforms
 
 observability: .venv/ready ## run only the tests of the front page in a browser, metrics and traces
 	$(PYTHON) -m pytest tests/observability -n $(JOBS)
+
+database: .venv/ready ## run only the tests of projects with a database
+	$(PYTHON) -m pytest tests/database -n $(JOBS)
 
 conformance: .venv/ready ## test every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
 	$(PYTHON) -m pytest -p tools.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))

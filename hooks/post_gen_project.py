@@ -19,8 +19,12 @@ def choose_variants():
     """Move the files of the chosen answers into place, and remove those of the other answers.
 
     A server that needs an image gets no files for platforms without images: neither a platform's
-    folder python/, nor any file of a platform that runs no images.
+    folder python/, nor any file of a platform that runs no images. Without a database, no platform
+    has a folder database/.
     """
+    if ANSWERS["database"] == "none":
+        for folder in VARIANTS.glob("deploy_to/*/deploy/*/database"):
+            shutil.rmtree(folder)
     if ANSWERS["_servers"][ANSWERS["wsgi_server"]]["without_image"]:
         for folder in VARIANTS.glob("deploy_to/*/deploy/*/python"):
             shutil.rmtree(folder)
@@ -56,19 +60,19 @@ def remove_earlier(folder):
                     parent.rmdir()
 
 
-def create_secret_key():
-    """Write a random signing key, unless there is one: another key would end all sessions.
+def create_secret(name):
+    """Write a random secret, unless there is one: another signing key would end all sessions.
 
     Other users of the machine cannot enter the folder. The file itself is readable, because the
     container's user must read it; Docker mounts the file without passing through the folder.
     """
     folder = Path("secrets")
     folder.mkdir(mode=0o700, exist_ok=True)
-    key = folder / "secret_key"
-    if not key.exists():
+    secret = folder / name
+    if not secret.exists():
         # As bytes: on Windows, text would get a carriage return.
-        key.write_bytes(secrets.token_urlsafe(32).encode("ascii") + b"\n")
-        key.chmod(0o644)
+        secret.write_bytes(secrets.token_urlsafe(32).encode("ascii") + b"\n")
+        secret.chmod(0o644)
 
 
 def print_next_steps():
@@ -83,5 +87,7 @@ def print_next_steps():
 
 if VARIANTS.is_dir():
     choose_variants()
-create_secret_key()
+create_secret("secret_key")
+if ANSWERS["database"] != "none":
+    create_secret("database_password")
 print_next_steps()

@@ -6,7 +6,14 @@ import pytest
 
 from tests.lib.node_ids import place
 from tests.lib.stack import prepare_engine
-from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, Pair, expected_failures
+from tests.lib.template import (
+    DATABASES,
+    PAIRS,
+    PROXIES,
+    PYTHON_VERSIONS,
+    Pair,
+    expected_failures,
+)
 
 # pytest explains its failed assertions too, regardless of which module imports it first.
 pytest.register_assert_rewrite("tests.pairs.request_recorder")
@@ -23,20 +30,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run the live tests of this pair only, such as uwsgi-apache; may be repeated",
     )
     parser.addoption(
-        "--every-pair",
-        action="store_true",
-        help="also run the tests marked server_only on every pair",
-    )
-    parser.addoption(
         "--mutation",
         type=int,
         help="apply a mutation to the generated projects: its index in tests/pairs/mutations.py",
     )
     parser.addoption(
-        "--swarm-requests",
+        "--requests",
         type=int,
         default=0,
-        help="send at least this many requests during the updates of tests/hosting/test_swarm.py",
+        help="send at least this many requests during the releases of a pair or of a swarm",
     )
 
 
@@ -103,4 +105,4 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log):
 @pytest.fixture(scope="session")
 def engine() -> None:
     """A Docker engine with the base images of every choice."""
-    prepare_engine(PYTHON_VERSIONS, PROXIES)
+    prepare_engine(PYTHON_VERSIONS, PROXIES, DATABASES)

@@ -9,7 +9,8 @@ contains the same lock that a user gets.
 import shlex
 import subprocess
 import sys
-from itertools import groupby
+from collections.abc import Iterable, Iterator
+from itertools import chain, combinations, groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -37,39 +38,67 @@ def lock(project: Path, file: str) -> str:
     return text.replace(" --upgrade --quiet", "")
 
 
-def with_options(text: str, optional: dict[str, str]) -> str:
-    """Add the packages that only some options need, each under a Jinja condition for its option.
+def condition(choice: dict[str, bool]) -> str:
+    """Return the Jinja condition for these options, each with or without."""
+    return " and ".join(
+        f'cookiecutter.{question} == "{OPTIONS[question] if taken else "none"}"'
+        for question, taken in choice.items()
+    )
 
-    Raises SystemExit when an option changes pins of the lock without options.
+
+def variants(blocks: dict[frozenset[str], str | None]) -> Iterator[tuple[str, str]]:
+    """Yield the lines of a package, each with the condition under which a project has them.
+
+    ``blocks``: the lines, or None, by the set of options that are taken.
     """
-    plain = pins(text)
-    blocks = dict(plain)
-    conditions = dict.fromkeys(plain, "")
-    for question, lock_with_it in optional.items():
-        more = pins(lock_with_it)
-        if changed := [name for name in plain if more.get(name) != plain[name]]:
-            raise SystemExit(f"The option {question} changes the pins of {', '.join(changed)}.")
-        condition = f'{{%- if cookiecutter.{question} == "{OPTIONS[question]}" %}}'
-        for name in more.keys() - plain.keys():
-            blocks[name] = more[name]
-            conditions[name] = condition
-    text = text[: text.index(next(iter(plain.values())))]
+    # The options that make a difference: uv's comments name the packages that need this one.
+    relevant = [
+        question
+        for question in OPTIONS
+        if any(blocks[taken] != blocks[taken ^ {question}] for taken in blocks)
+    ]
+    for taken in map(frozenset, powerset(relevant)):
+        if block := blocks[taken]:
+            yield condition({question: question in taken for question in relevant}), block
+
+
+def powerset(items: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    """Yield all subsets."""
+    items = list(items)
+    return chain.from_iterable(combinations(items, size) for size in range(len(items) + 1))
+
+
+def with_options(locks: dict[frozenset[str], str]) -> str:
+    """Merge the locks of all combinations of options into a template.
+
+    Raises SystemExit when a package has different versions in two of them.
+    """
+    found = {taken: pins(text) for taken, text in locks.items()}
+    names = sorted(set().union(*found.values()))
+    lines: list[tuple[str, str]] = []
+    for name in names:
+        blocks = {taken: own.get(name) for taken, own in found.items()}
+        if len({block.split(" ")[0] for block in blocks.values() if block}) > 1:
+            raise SystemExit(f"The options change the version of {name}.")
+        lines += variants(blocks)
+    plain = locks[frozenset()]
+    text = plain[: plain.index(next(iter(found[frozenset()].values())))]
     # Adjacent packages share a condition: each condition makes the generation of projects slower.
-    for condition, names in groupby(sorted(blocks), conditions.__getitem__):
-        group = "".join(blocks[name] for name in names)
-        text += f"{condition}\n{group}{{%- endif %}}\n" if condition else group
+    for needed, group in groupby(lines, lambda line: line[0]):
+        together = "".join(block for _, block in group)
+        text += f"{{%- if {needed} %}}\n{together}{{%- endif %}}\n" if needed else together
     return text
 
 
 def lock_shared(project: Path) -> None:
     """Lock the requirements that all projects share, including the packages of each option."""
-    optional = {}
-    for question, answer in OPTIONS.items():
+    locks = {}
+    for taken in map(frozenset, powerset(OPTIONS)):
         with TemporaryDirectory() as scratch:
-            choices = {"project_slug": SLUG, "python_version": OLDEST, question: answer}
-            optional[question] = lock(generate(Path(scratch), **choices), "requirements.txt")
-    text = with_options(lock(project, "requirements.txt"), optional)
-    (FOLDER / "requirements.txt").write_text(text, encoding="utf-8")
+            choices = {question: OPTIONS[question] for question in taken}
+            made = generate(Path(scratch), project_slug=SLUG, python_version=OLDEST, **choices)
+            locks[taken] = lock(made, "requirements.txt")
+    (FOLDER / "requirements.txt").write_text(with_options(locks), encoding="utf-8")
     text = lock(project, "requirements-dev.txt")
     (FOLDER / "requirements-dev.txt").write_text(text, encoding="utf-8")
 

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from tests.lib.stack import Stack, run_stack
-from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, Pair, base_images
+from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base_images
 from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
 from tests.pairs.project import PACKAGE, make_project
 
@@ -19,9 +19,11 @@ APP = Path(__file__).parent / "app"
 
 
 def app_base(pair: Pair) -> str:
-    """Return the image's base: with its two proxies, each server runs on both if it can."""
+    """Return the image's base: each server runs on both if it can, and each Python version too."""
     needs_packages = FACTS["_servers"][pair.server]["debian_packages"]["run"]
-    return "full" if pair.proxy == PROXIES[0] or needs_packages else "minimal"
+    # The proxy decides the Python version.
+    number = SERVERS.index(pair.server) + PROXIES.index(pair.proxy)
+    return "full" if number % 2 == 0 or needs_packages else "minimal"
 
 
 @pytest.fixture(scope="session")
@@ -36,11 +38,14 @@ def project(
     text = factory.read_text(encoding="utf-8")
     text = text.replace("\nfrom flask import", "\nimport abilities\nfrom flask import", 1)
     text = text.replace("\n    return app\n", "\n    abilities.init_app(app)\n    return app\n", 1)
+    # As docs/applications.md says: inside the boundary, and outside of what handles responses only.
+    inner = "    failures.init_app(app)\n"
+    text = text.replace(inner, "    abilities.sockets.socketio.init_app(app)\n" + inner, 1)
     factory.write_text(text, encoding="utf-8")
     with (project / "requirements.txt").open("a", encoding="utf-8") as requirements:
         requirements.write((APP / "requirements.txt").read_text(encoding="utf-8"))
     write_samples(project / "samples")
-    (project / ".env").write_text(f"APP_BASE={app_base(pair)}\n", encoding="utf-8")
+    (project / ".env").write_text(f"APP_BASE={app_base(pair)}\nWEBSOCKETS=on\n", encoding="utf-8")
     certificates = project / "certificates"
     certificates.mkdir()
     authority = trustme.CA()

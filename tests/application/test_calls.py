@@ -8,8 +8,6 @@ from tests.lib.stack import Stack
 
 from .together import results
 
-pytestmark = pytest.mark.server_only
-
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize(

@@ -8,8 +8,6 @@ from tests.lib.stack import Stack, wait_until
 
 from .together import results, together
 
-pytestmark = pytest.mark.server_only
-
 
 @pytest.mark.parametrize("at_a_time", [1, 8], ids=["alone", "together"])
 def test_async_views(stack: Stack, at_a_time: int):

@@ -9,8 +9,6 @@ from tests.lib.stack import Stack
 
 from .together import AT_A_TIME, results
 
-pytestmark = pytest.mark.server_only
-
 
 def in_a_program(stack: Stack, code: str) -> str:
     """Run Python code in the application's container; return its output."""

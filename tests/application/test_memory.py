@@ -10,8 +10,6 @@ from tests.lib.template import recycles
 from .together import results, together
 from .watch import use
 
-pytestmark = pytest.mark.server_only
-
 
 def test_memory_of_a_request(stack: Stack):
     """Large allocations of a request, returned after it."""

@@ -13,8 +13,6 @@ from tests.lib.stack import Stack, wait_until
 
 from .together import AT_A_TIME, results
 
-pytestmark = pytest.mark.server_only
-
 STREAMS = ("stdout", "stderr")
 
 

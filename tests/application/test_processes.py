@@ -10,8 +10,6 @@ from tests.lib.template import Pair
 from .conftest import app_base
 from .together import results
 
-pytestmark = pytest.mark.server_only
-
 # Concurrent requests. Only two, as each process that is not forked imports the application's module
 # again. Only one with fork: Python may deadlock if two threads fork at the same time.
 AT_A_TIME = {"fork": 1, "forkserver": 2, "spawn": 2}

@@ -3,14 +3,11 @@
 from collections import defaultdict
 from uuid import uuid4
 
-import pytest
 from requests import post
 
 from tests.lib.stack import Stack, wait_until
 
 from .together import results, together
-
-pytestmark = pytest.mark.server_only
 
 NAMES = [f"name-{number}" for number in range(8)]
 

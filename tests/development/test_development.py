@@ -105,6 +105,14 @@ def test_saved_template_and_static_file_are_used_at_once(development: Stack, pro
     assert "X-Request-ID" in response.headers
 
 
+def test_static_files_have_plain_urls(development: Stack):
+    """A URL with a hash would be cached for a year, while the file changes."""
+    assert 'href="/static/style.css"' in development.get("/").text
+    for name in ("style.css", "style.0a0fedcba9876543.css"):
+        response = development.get(f"/static/{name}")
+        assert (response.status_code, response.headers["Cache-Control"]) == (200, "no-cache")
+
+
 def test_saved_title_is_shown(development: Stack, project: Path):
     """The server restarts for about.toml too, although it is no module."""
     (file,) = project.glob("src/*/about.toml")

@@ -181,7 +181,7 @@ def _launch() -> None:
     # three quarters of the disk.
     settings = {
         "features": {"containerd-snapshotter": False},
-        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "20GB"}},
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "8GB"}},
     }
     (CONFIG / "daemon.json").write_text(json.dumps(settings), encoding="utf-8")
     engine = PACKAGES / "engine/usr"

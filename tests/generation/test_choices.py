@@ -4,11 +4,16 @@ import re
 
 import pytest
 
-from tests.lib.template import FACTS, FOLDER, PROXIES, SERVERS
+from tests.lib.template import DATABASES, FACTS, FOLDER, PROXIES, SERVERS, unused
 
 QUESTIONS = [name for name, answers in FACTS.items() if not name.startswith("_")]
 MENUS = [name for name in QUESTIONS if isinstance(FACTS[name], list)]
-ENTRIES = {"wsgi_server": "_servers", "proxy": "_proxies", "deploy_to": "_platforms"}
+ENTRIES = {
+    "wsgi_server": "_servers",
+    "proxy": "_proxies",
+    "deploy_to": "_platforms",
+    "database": "_databases",
+}
 # Answers that mean no variant, or all variants.
 UNLIKE_OTHERS = ("none", "all")
 
@@ -40,6 +45,9 @@ def test_entries_of_a_choice_have_the_same_keys(menu, table):
 
 def test_every_choice_that_differs_by_files_has_a_folder():
     for folder in (FOLDER / "variants").iterdir():
+        if folder.name.startswith("__database_"):  # files that two options need together
+            assert {answer.name for answer in folder.iterdir()} == set(DATABASES)
+            continue
         answers = set(FACTS[folder.name]) - set(UNLIKE_OTHERS)
         assert {answer.name for answer in folder.iterdir()} == answers
     assert set(ENTRIES) <= {folder.name for folder in (FOLDER / "variants").iterdir()}
@@ -68,6 +76,15 @@ def test_descriptions_fit_where_they_are_rendered(choice):
     for text in (entry["best_for"], entry["caveats"]):
         assert text and "\n" not in text and not text.endswith("."), "must be part of a sentence"
         assert "|" not in text, "the text is a table cell"
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_settings_without_effect_are_known(server):
+    """What the application counts connections by is what the tests know of the server."""
+    entry = FACTS["_servers"][server]
+    assert entry["one_process"] == unused(server, "WEB_CONCURRENCY")
+    assert entry["one_process"] == entry["processes"].startswith("not used")
+    assert entry["greenlets"] == entry["threads"].startswith("not used")
 
 
 @pytest.mark.parametrize("server", SERVERS)

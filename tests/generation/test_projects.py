@@ -38,8 +38,13 @@ def test_files_match_the_template_and_the_choices(project: Project):
         **dict.fromkeys(OPTIONS, "none"),
         **project.options,
     }
+    for option in ("metrics", "tracing"):
+        both = "none" not in (chosen["database"], chosen[option])
+        chosen[f"__database_{option}"] = chosen["database"] if both else "none"
     needs_image = FACTS["_servers"][project.pair.server]["without_image"]
     expected = {"secrets/secret_key"}
+    if chosen["database"] != "none":
+        expected.add("secrets/database_password")
     for path in template_files():
         name = path.relative_to(FOLDER).as_posix()
         name = name.replace("{{cookiecutter.package_name}}", "my_flask_service")
@@ -57,6 +62,8 @@ def test_files_match_the_template_and_the_choices(project: Project):
             )
             if needs_image and without:
                 continue
+            if name.startswith(f"deploy/{answer}/database/") and chosen["database"] == "none":
+                continue
         expected.add(name)
     # The secrets folder may also contain an empty file, for unused secrets.
     assert set(project.files()) - {"secrets/none"} == expected
@@ -67,6 +74,7 @@ def test_folders_are_described(project: Project):
     expected = {"src", "server", "proxy", "tests", "secrets", "docs"}
     expected |= {"deploy"} if project.target != "none" else set()
     expected |= {".github"} if project.ci == "github" else set()
+    expected |= {"database"} if "database" in project.options else set()
     assert folders == expected
     files = project.files()
     assert {"Dockerfile", "compose.yaml", "README.md", "LICENSE", "pyproject.toml"} <= set(files)
@@ -140,13 +148,20 @@ def test_pyproject_matches_the_answers(project: Project):
 
 def test_the_page_matches_the_answers(project: Project):
     (about,) = project.path.glob("src/*/about.toml")
-    assert tomllib.loads(about.read_text(encoding="utf-8")) == {
+    server = FACTS["_servers"][project.pair.server]
+    expected = {
         "PROJECT_NAME": FACTS["project_name"],
         "DESCRIPTION": FACTS["description"],
-        "SERVED_BY": FACTS["_servers"][project.pair.server]["title"],
+        "SERVED_BY": server["title"],
         "BEHIND": FACTS["_proxies"][project.pair.proxy]["title"],
-        "PARTS": list(project.options),
+        "PARTS": [],
     }
+    if "database" in project.options:
+        assert list(project.options) == ["database", "metrics", "tracing"]
+        expected["PARTS"] = ["database", "notes", "metrics", "database_metrics", "tracing"]
+        expected["PARTS"].append("database_tracing")
+        expected |= {"ONE_PROCESS": server["one_process"], "GREENLETS": server["greenlets"]}
+    assert tomllib.loads(about.read_text(encoding="utf-8")) == expected
 
 
 def test_images_match_the_choices(project: Project):
@@ -216,8 +231,18 @@ def test_compose_file_runs_the_pair(project: Project):
     compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
     assert compose["name"] == project.path.name
     services = compose["services"]
-    assert {name for name in services if "profiles" not in services[name]} == {"app", "proxy"}
-    assert set(services) == {"app", "proxy", "test"}
+    expected = {"app", "proxy"}
+    if "database" in project.options:
+        expected |= {"db", "migrate"}
+    assert {name for name in services if "profiles" not in services[name]} == expected
+    assert set(services) == expected | {"next", "test"}
+
+
+def test_only_the_proxy_is_published(project: Project):
+    compose = yaml.safe_load((project.path / "compose.yaml").read_text(encoding="utf-8"))
+    assert [name for name, service in compose["services"].items() if "ports" in service] == [
+        "proxy"
+    ]
 
 
 def test_settings_are_explained(project: Project):
@@ -228,7 +253,8 @@ def test_settings_are_explained(project: Project):
     for service in compose["services"].values():
         environment = service.get("environment", {})
         taken |= {name for name in environment if environment[name] is None}
-        taken |= {name for name in service["build"]["args"] if isinstance(name, str)}
+        build = service.get("build", {})
+        taken |= {name for name in build.get("args", []) if isinstance(name, str)}
     explained = re.findall(r"^# ?([A-Z_]+)=", (project.path / ".env.example").read_text(), re.M)
     assert set(explained) == taken
 
@@ -242,4 +268,5 @@ def test_changes_for_real_applications_apply(change: Path, proxy: str, tmp_path:
     project = generate(tmp_path, package_name="service", proxy=proxy)
     # Without its own repository, git would apply the paths to an outer repository.
     run(["git", "init", "--quiet"], cwd=project)
-    run(["git", "apply", "--check", change], cwd=project)
+    # The owner copies flaskr into the project.
+    run(["git", "apply", "--check", "--exclude", "src/flaskr/*", change], cwd=project)

@@ -3,14 +3,18 @@
 import ast
 
 from tests.lib.readme import blocks, claims, pages, readme_commands
-from tests.lib.template import FACTS, ROOT, generate
+from tests.lib.template import FACTS, OPTIONS, ROOT, generate
 
 # Commands of a project's README that no test runs, and why.
 NOT_RUN = {
     "docker compose build --pull": "the tests reach no registry",
     "docker builder prune": "it would take the cache of every other build on this machine",
     "docker pull": "the tests reach no registry",
+    "docker compose run --rm migrate flask db downgrade REVISION": "the tests name a revision",
     "docker compose exec app flask shell": "it is interactive",
+    "docker compose exec db psql --username app": "it is interactive",
+    "docker compose exec db psql --username postgres": "it is interactive",
+    r'docker compose exec db psql --username postgres --command "\password app"': "it asks for one",
     "docker compose logs --follow app": "it does not end",
     "python3 lock.py --upgrade": "`make locks` runs its commands with this option",
     "sudo systemctl start docker": "the engine runs",
@@ -30,7 +34,7 @@ def words_given_to(function: str, folder: str) -> set[str]:
 
 def test_every_command_of_a_projects_readme_is_run(tmp_path):
     """Each command is run or has a reason in NOT_RUN, and each of these is in the README."""
-    project = generate(tmp_path)
+    project = generate(tmp_path, **OPTIONS)
     found = readme_commands(project)
     run = words_given_to("run_readme", ".")
     # These tests run all commands below a heading.

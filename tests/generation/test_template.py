@@ -32,8 +32,10 @@ RENDERED = [
 
 @pytest.fixture(scope="module")
 def matrix() -> list[dict]:
-    """Return the context for every combination of choices."""
-    return [
+    """Return the context for every combination of choices, and for every one of options."""
+    switches = itertools.product((False, True), repeat=len(OPTIONS))
+    chosen = [dict(itertools.compress(OPTIONS.items(), switch)) for switch in switches]
+    return [rendered_answers(**options) for options in chosen] + [
         rendered_answers(
             wsgi_server=pair.server,
             proxy=pair.proxy,
@@ -103,6 +105,19 @@ def test_modules_of_the_application_need_no_jinja():
     for path in (FOLDER / "src").rglob("*.py"):
         text = path.read_text(encoding="utf-8")
         assert "{{" not in text and "{%" not in text, path
+
+
+def test_a_variant_that_replaces_a_shared_file_contains_it():
+    """Apart from the lines that it changes, such as imports: they must not diverge."""
+    replaced = 0
+    for path in (FOLDER / "variants").rglob("*.py"):
+        shared = FOLDER.joinpath(*path.relative_to(FOLDER).parts[3:])
+        if shared.is_file():
+            replaced += 1
+            own = set(path.read_text(encoding="utf-8").splitlines())
+            lines = shared.read_text(encoding="utf-8").splitlines()
+            assert len([line for line in lines if line not in own]) <= 8, path
+    assert replaced
 
 
 def own_choice(path: Path) -> list[str]:

@@ -5,6 +5,8 @@ The application has the probe's views (tests/pairs/probe), and a load balancer i
 
 import hashlib
 import os
+import re
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -108,7 +110,14 @@ def check_health(url: str) -> None:
 
 
 def check_static_files(url: str) -> None:
-    """Check that static files are served, and that conditional requests get 304."""
+    """Check that static files are served, and that conditional requests get 304.
+
+    Also by the URLs in a page, which may have a hash.
+    """
+    links = re.findall('href="([^"]*/static/.*?)"', get(f"{url}/").text)
+    assert len(links) == 2
+    for link in links:
+        assert get(urljoin(url, link)).status_code == 200
     response = get(f"{url}/static/style.css")
     assert response.status_code == 200
     assert response.headers["Content-Type"].startswith("text/css")

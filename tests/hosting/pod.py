@@ -81,11 +81,31 @@ class Pod:
         self.holder.reload()
         return self.holder.attrs["NetworkSettings"]["Networks"][self.network]["IPAddress"]
 
-    def start(self) -> None:
-        """Start the sidecars one after the other, then the other containers; wait until ready."""
+    def hold(self) -> None:
+        """Start the container that holds the network namespace."""
         self.holder = self.client.containers.run(
             HOLDER, ["sleep", "infinity"], entrypoint="", detach=True, network=self.network
         )
+
+    def complete(self) -> tuple[int, str]:
+        """Run the only container of the manifests' Job; return its exit code and its log.
+
+        Its volumes must be those of the Deployment, by the same names.
+        """
+        spec = one(self.manifests, "Job")["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        assert all(volume in self.spec["volumes"] for volume in spec["volumes"])
+        self.hold()
+        try:
+            self.run(container)
+            (code,) = self.exit_codes().values()
+            return code, self.containers[container["name"]].logs().decode()
+        finally:
+            self.remove()
+
+    def start(self) -> None:
+        """Start the sidecars one after the other, then the other containers; wait until ready."""
+        self.hold()
         for container in self.spec["initContainers"]:
             assert container["restartPolicy"] == "Always", "a sidecar"
             self.run(container)
@@ -103,6 +123,7 @@ class Pod:
         assert security["allowPrivilegeEscalation"] is False
         self.containers[container["name"]] = self.client.containers.run(
             self.images[container["image"]],
+            container.get("args"),
             detach=True,
             network_mode=f"container:{self.holder.id}",
             environment=self.environment(container),
@@ -124,7 +145,15 @@ class Pod:
             found |= self.named("ConfigMap", source["configMapRef"]["name"])["data"]
         assert self.settings.keys() <= found.keys()
         found |= self.settings
-        return found | {variable["name"]: variable["value"] for variable in container["env"]}
+        return found | {variable["name"]: self.value(variable) for variable in container["env"]}
+
+    def value(self, variable: Manifest) -> str:
+        """Return the value of an environment variable, which may be in the Secret."""
+        if "value" in variable:
+            return variable["value"]
+        reference = variable["valueFrom"]["secretKeyRef"]
+        data = self.named("Secret", reference["name"])["data"]
+        return base64.b64decode(data[reference["key"]]).decode()
 
     def named(self, kind: str, name: str) -> Manifest:
         """Return the manifest of a kind and a name."""

@@ -74,12 +74,12 @@ def network(client: docker.DockerClient) -> Iterator[str]:
 
 @contextmanager
 def container(client: docker.DockerClient, image: str, **arguments) -> Iterator[Container]:
-    """Run a container in the background, and remove it afterwards."""
+    """Run a container in the background, and remove it with its volumes afterwards."""
     running = client.containers.run(image, detach=True, **arguments)
     try:
         yield running
     finally:
-        running.remove(force=True)
+        running.remove(v=True, force=True)
 
 
 @contextmanager

@@ -80,13 +80,16 @@ OPTIONS = {
 
 # https://docs.aws.amazon.com/elasticbeanstalk/latest/dg/customize-containers-ec2.html
 FILE_KEYS = {"mode", "owner", "group", "content", "source", "encoding", "authentication"}
+COMMAND_KEYS = {"command", "env", "cwd", "leader_only", "test", "ignoreErrors"}
 
 
 def problems(document: dict) -> list[str]:
     """Return the errors for which the platform would reject a configuration file."""
-    found = [f"{key}: unknown" for key in document.keys() - {"option_settings", "files"}]
-    for path, file in document.get("files", {}).items():
-        found += [f"{path} {key}: unknown" for key in file.keys() - FILE_KEYS]
+    keys = {"option_settings", "files", "container_commands"}
+    found = [f"{key}: unknown" for key in document.keys() - keys]
+    for section, known in (("files", FILE_KEYS), ("container_commands", COMMAND_KEYS)):
+        for name, entry in document.get(section, {}).items():
+            found += [f"{name} {key}: unknown" for key in entry.keys() - known]
     for namespace, options in document.get("option_settings", {}).items():
         if namespace not in OPTIONS:
             found.append(f"{namespace}: unknown")

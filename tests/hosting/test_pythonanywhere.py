@@ -38,13 +38,15 @@ HOME = "/home/you"
 WSGI_FILE = "/var/www/you_pythonanywhere_com_wsgi.py"
 
 # Replaces virtualenvwrapper's function, which needs the platform's Python versions: creates an
-# environment whose pip records its arguments.
+# environment whose programs record their arguments.
 VIRTUALENVWRAPPER = """
 mkvirtualenv() {
     test $# = 2 && mkdir -p "$WORKON_HOME/$2/bin"
     echo "${1#--python=}" > "$WORKON_HOME/$2/python"
-    printf '#!/bin/sh\\necho "$*" >> "$0.calls"\\n' > "$WORKON_HOME/$2/bin/pip"
-    chmod +x "$WORKON_HOME/$2/bin/pip"
+    for program in pip flask; do
+        printf '#!/bin/sh\\necho "$*" >> "$0.calls"\\n' > "$WORKON_HOME/$2/bin/$program"
+        chmod +x "$WORKON_HOME/$2/bin/$program"
+    done
 }
 """
 

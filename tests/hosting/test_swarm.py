@@ -101,6 +101,11 @@ def for_the_tests(stack: dict) -> None:
         app["volumes"].append(
             {"type": "bind", "source": file, "target": mount["bind"], "read_only": True}
         )
+    shorten(stack)
+
+
+def shorten(stack: dict) -> None:
+    """Shorten the delays after a start."""
     for service in stack["services"].values():
         for way in ("update_config", "rollback_config"):
             service["deploy"][way] |= {"monitor": "2s", "delay": "0s"}
@@ -121,14 +126,19 @@ def service(
         patch.setenv("PUBLISH_PORT", str(service.port))
         patch.setenv("TRUSTED_HOSTS", "service.example,127.0.0.1")
         try:
-            if docker_client.info()["Swarm"]["LocalNodeState"] != "active":
-                docker_client.swarm.init("127.0.0.1", f"127.0.0.1:{free_port()}", labels=OURS)
+            initialize(docker_client)
             service.follow("Set up, once")
             service.release()
             wait_until(lambda: ask(f"{service.url}/health/ready").status == 200, timeout=10)
             yield service
         finally:
             remove(service)
+
+
+def initialize(client: docker.DockerClient) -> None:
+    """Create a swarm, if there is none."""
+    if client.info()["Swarm"]["LocalNodeState"] != "active":
+        client.swarm.init("127.0.0.1", f"127.0.0.1:{free_port()}", labels=OURS)
 
 
 def remove(service: Service) -> None:
@@ -141,7 +151,7 @@ def remove(service: Service) -> None:
     wait_until(lambda: not service.containers(), timeout=60)
     # A remaining network would conflict with the next stack of that name.
     wait_until(lambda: not client.networks.list(filters=ours), timeout=30)
-    for secret in client.secrets.list(filters={"name": f"{service.name}_secret_key"}):
+    for secret in client.secrets.list(filters={"name": f"{service.name}_"}):
         secret.remove()
     for image in client.images.list(f"{REGISTRY}{service.name}-*"):
         for tag in image.tags:
@@ -195,7 +205,7 @@ def test_updates_lose_no_request(
 ):
     """No request fails under load, in two successful updates and one that is rolled back."""
     proxy, app = service.attributes("proxy"), service.attributes("app")
-    wanted = request.config.getoption("swarm_requests")
+    wanted = request.config.getoption("requests")
     with load(f"{service.url}/probe/work/0.01/", most=100_000) as running:
 
         def await_part(updates: int) -> None:

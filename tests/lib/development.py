@@ -1,6 +1,7 @@
 """Development: edits of a project, and the time until the change is visible."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -23,8 +24,13 @@ Save = Callable[[str, str, str], requests.Response]
 
 
 @contextmanager
-def developer(project: Path, **environment: str) -> Iterator[list[str]]:
-    """Yield the start of a command that runs in the project, in an image with Python and git."""
+def developer(
+    project: Path, *, with_docker: bool = False, **environment: str
+) -> Iterator[list[str]]:
+    """Yield the start of a command that runs in the project, in an image with Python and git.
+
+    ``with_docker``: docker is there too, with the engine of the tests.
+    """
     version = (project / ".python-version").read_text(encoding="utf-8").strip()
     image = f"{project.name}-developer"
     python = f"PYTHON_IMAGE=python:{version}-slim-trixie"
@@ -34,6 +40,12 @@ def developer(project: Path, **environment: str) -> Iterator[list[str]]:
     command += ["--volume", f"{project}:{project}", "--workdir", str(project)]
     if CA_BUNDLE.is_file():
         command += ["--volume", f"{CA_BUNDLE}:/ca.pem:ro", "--env", "PIP_CERT=/ca.pem"]
+    if with_docker:
+        host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+        socket = Path(host.removeprefix("unix://"))
+        command += ["--volume", f"{shutil.which('docker')}:/usr/local/bin/docker:ro"]
+        command += ["--volume", f"{socket}:/var/run/docker.sock"]
+        command += ["--group-add", str(socket.stat().st_gid)]
     for name, value in environment.items():
         command += ["--env", f"{name}={value}"]
     try:
@@ -88,7 +100,7 @@ def wait_for(url: str, text: str, *, timeout: float = 15) -> requests.Response:
 
 
 def seconds_until_saved_counts(save: Save, url: str) -> float:
-    """Return the shortest of five times from save to changed response; check that it is <= 1 s.
+    """Return the shortest of five times from save to changed response.
 
     The shortest, because other load on this machine can only make it longer.
     """
@@ -97,5 +109,4 @@ def seconds_until_saved_counts(save: Save, url: str) -> float:
         began = time.monotonic()
         save(f'"saved {number}"', url, f"saved {number}")
         took.append(round(time.monotonic() - began, 2))
-    assert min(took) <= 1, took
     return min(took)

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from uuid import uuid4
 
@@ -39,20 +39,24 @@ class Outcome:
 def ask(
     url: str,
     *,
+    method: str = "GET",
     timeout: float = 30,
     headers: dict[str, str] | None = None,
     verify: bool | str = True,
+    session: requests.Session | None = None,
 ) -> Outcome:
-    """Send a request on a new connection; the last segment of the path is the request's name.
+    """Send a request; the last segment of the path is the request's name.
 
-    ``verify`` may be the path of a file with trusted certificates.
+    Without a session, it is sent on a new connection. ``verify`` may be the path of a file with
+    trusted certificates.
     """
     began = time.monotonic()
     status, text, cut = None, "", False
     try:
         with (
-            new_session() as session,
-            session.get(
+            nullcontext(session) if session else new_session() as used,
+            used.request(
+                method,
                 url,
                 timeout=timeout,
                 headers=headers,
@@ -95,18 +99,22 @@ def load(
     clients: int = 4,
     pause: float = 0.01,
     most: int = 5000,
+    keep: bool = False,
     **arguments,
 ) -> Iterator[Load]:
     """Send requests to ``url`` + a unique name while the block runs, at most ``most`` in total.
 
-    If ``url`` is a function, it is called for each request.
+    If ``url`` is a function, it is called for each request. ``keep``: each client uses one
+    connection as long as the server does.
     """
     running = Load()
     address = url if callable(url) else lambda: url
 
     def client() -> None:
+        session = new_session() if keep else None
         while not running.ending.wait(pause) and len(running.outcomes) < most:
-            running.outcomes.append(ask(address() + uuid4().hex, **arguments))
+            url = address() + uuid4().hex
+            running.outcomes.append(ask(url, session=session, **arguments))
 
     with ThreadPoolExecutor(clients) as pool:
         futures = [pool.submit(client) for _ in range(clients)]

@@ -30,12 +30,14 @@ Found = TypeVar("Found")
 CA_BUNDLE = Path(os.environ.get("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"))
 
 
-def prepare_engine(python_versions: Sequence[str], proxies: Sequence[str]) -> None:
+def prepare_engine(
+    python_versions: Sequence[str], proxies: Sequence[str], databases: Sequence[str] = ()
+) -> None:
     """Make sure that an engine runs and has the base images, and make this process use it.
 
     Raises tests.engine.EngineError with the reason when this is impossible.
     """
-    os.environ.update(engine.ensure(base_images(python_versions, proxies)))
+    os.environ.update(engine.ensure(base_images(python_versions, proxies, databases)))
     if CA_BUNDLE.is_file():
         os.environ.setdefault("CA_BUNDLE", str(CA_BUNDLE))
     # Any free port: stacks run side by side.

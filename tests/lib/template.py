@@ -1,7 +1,7 @@
 """The template: its choices, from cookiecutter.json, and the generation of projects."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ SERVERS: list[str] = FACTS["wsgi_server"]
 PROXIES: list[str] = FACTS["proxy"]
 PYTHON_VERSIONS: list[str] = FACTS["python_version"]
 LICENSES: list[str] = FACTS["license"]
+DATABASES = [name for name in FACTS["database"] if name != "none"]
 # Optional features of a project, each with the answer that enables it.
-OPTIONS = {"metrics": "prometheus", "tracing": "opentelemetry"}
+OPTIONS = {"database": "postgresql", "metrics": "prometheus", "tracing": "opentelemetry"}
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,10 @@ class Pair:
 
 
 PAIRS = [Pair(server, proxy) for server in SERVERS for proxy in PROXIES]
+# Each server once, behind alternating proxies.
+EACH_SERVER = [
+    Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS)
+]
 
 
 def unused(server: str, setting: str) -> bool:
@@ -70,10 +75,13 @@ def expected_failures(pair: Pair) -> dict[str, str]:
     }
 
 
-def base_images(python_versions: list[str], proxies: list[str]) -> list[str]:
-    """Return the base images of the Dockerfiles for these choices."""
-    pythons = [f"python:{version}-slim-trixie" for version in python_versions]
-    return pythons + [FACTS["_proxies"][proxy]["image"] for proxy in proxies]
+def base_images(
+    python_versions: list[str], proxies: list[str], databases: Sequence[str] = ()
+) -> list[str]:
+    """Return the images that the Dockerfiles and compose.yaml name for these choices."""
+    images = [f"python:{version}-slim-trixie" for version in python_versions]
+    images += [FACTS["_proxies"][proxy]["image"] for proxy in proxies]
+    return images + [FACTS["_databases"][database]["image"] for database in databases]
 
 
 def generate(into: Path, *, overwrite_if_exists: bool = False, **answers: str) -> Path:

@@ -12,6 +12,7 @@ import yaml
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.database.server import query
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import (
     OPTIONS,
@@ -69,8 +70,8 @@ def stack(request: pytest.FixtureRequest, start) -> Iterator[Stack]:
         yield stack
 
 
-def counted(stack: Stack, **labels: str) -> float:
-    """Return the number of requests with these labels, read inside the network like Prometheus."""
+def total(stack: Stack, name: str, **labels: str) -> float:
+    """Return the sum of a metric with these labels, read inside the network like Prometheus."""
     done = stack.container("app").exec_run(["python", "-c", ASK])
     page = done.output.decode()
     assert done.exit_code == 0, page
@@ -78,13 +79,12 @@ def counted(stack: Stack, **labels: str) -> float:
         sample.value
         for family in text_string_to_metric_families(page)
         for sample in family.samples
-        if sample.name == "http_request_duration_seconds_count"
-        and labels.items() <= sample.labels.items()
+        if sample.name == name and labels.items() <= sample.labels.items()
     )
 
 
 def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
-    """Return the name, and the string attributes with the trace ID, of each collected span."""
+    """Return the name, and the string attributes with the IDs, of each collected span."""
     found = []
     for line in stack.container("collector").logs(stderr=False).decode().splitlines():
         path, body = line.split()
@@ -96,7 +96,11 @@ def spans(stack: Stack) -> list[tuple[str, dict[str, str]]]:
                 (
                     span.name,
                     {each.key: each.value.string_value for each in span.attributes}
-                    | {"trace": span.trace_id.hex()},
+                    | {
+                        "trace": span.trace_id.hex(),
+                        "span": span.span_id.hex(),
+                        "parent": span.parent_span_id.hex(),
+                    },
                 )
                 for scope in resource.scope_spans
                 for span in scope.spans
@@ -145,6 +149,41 @@ def test_clients_cannot_choose_the_trace(
     assert (span["trace"] == trace) == believed
 
 
+@pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
+def test_a_statement_is_a_span_below_that_of_its_request(stack: Stack):
+    response = stack.get("/notes")
+    assert response.json() == []
+    request_id = response.headers["X-Request-ID"]
+
+    def found() -> list[tuple[str, dict[str, str]]]:
+        """Return the spans below that of the request, once it was sent."""
+        every = spans(stack)
+        parents = {about["span"] for _, about in every if about.get("request.id") == request_id}
+        return [(name, about) for name, about in every if about["parent"] in parents]
+
+    ((name, statement),) = wait_until(found, timeout=10, told=lambda: str(spans(stack)))
+    assert name == "SELECT"
+    assert "FROM note" in statement["db.query.text"]
+
+
+@pytest.mark.parametrize("stack", TRACED, indirect=True, ids=str)
+def test_metrics_show_the_connections_in_use(stack: Stack):
+    """Those of requests that wait for a lock, over all processes; they return to the pool."""
+    name = "database_connections_in_use"
+    assert total(stack, "database_connections_limit") == 8
+    lock = "BEGIN; LOCK TABLE note; SELECT pg_sleep(60)"
+    command = ["psql", "--username=postgres", "--dbname=app", f"--command={lock}"]
+    stack.container("db").exec_run(command, detach=True)
+    locks = "SELECT mode FROM pg_locks WHERE granted"
+    wait_until(lambda: "AccessExclusiveLock" in query(stack, locks), timeout=5)
+    with ThreadPoolExecutor(5) as pool:
+        waiting = [pool.submit(stack.get, "/notes") for _ in range(5)]
+        wait_until(lambda: total(stack, name) == 5, timeout=10, told=stack.evidence)
+        query(stack, "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE mode ~ 'AccessExcl'")
+        assert {each.result().status_code for each in waiting} == {200}
+    wait_until(lambda: total(stack, name) == 0, timeout=5)
+
+
 def test_metrics_count_all_requests_of_four_workers(stack: Stack):
     def client(_: int) -> list[int]:
         with requests.Session() as session:
@@ -155,7 +194,8 @@ def test_metrics_count_all_requests_of_four_workers(stack: Stack):
     assert statuses == [200] * CLIENTS * EACH
     # The count is the same from every worker, each time.
     for _ in range(5):
-        assert counted(stack, method="GET", route="/", status="200") == 1000
+        name = "http_request_duration_seconds_count"
+        assert total(stack, name, method="GET", route="/", status="200") == 1000
 
 
 @pytest.mark.parametrize(

@@ -8,20 +8,13 @@ import pytest
 
 from tests.lib.idle import watch_idle_connection, watch_slow_upload
 from tests.lib.stack import Stack, run_stack
-from tests.lib.template import PAIRS, PROXIES, SERVERS, Pair
+from tests.lib.template import PAIRS, Pair
 from tests.lib.tried import try_on
 from tests.pairs.project import PACKAGE, PROBE, make_project
 
-# Each server once, behind alternating proxies.
-EACH_SERVER = [
-    Pair(server, PROXIES[number % len(PROXIES)]) for number, server in enumerate(SERVERS)
-]
-
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    every = metafunc.config.getoption("pair") or metafunc.config.getoption("every_pair")
-    server_only = metafunc.definition.get_closest_marker("server_only")
-    try_on(metafunc, EACH_SERVER if server_only and not every else PAIRS)
+    try_on(metafunc, PAIRS)
 
 
 @pytest.fixture(scope="session")

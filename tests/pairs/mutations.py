@@ -11,8 +11,16 @@ from dataclasses import dataclass
 
 NGINX = "proxy/etc/nginx/templates/nginx.conf.template"
 HTTPD = "proxy/usr/local/apache2/conf/httpd.conf"
+COMPRESS_NGINX = "proxy/etc/nginx/templates/compress-on.conf.template"
+COMPRESS_HTTPD = "proxy/usr/local/apache2/conf/compress-on.conf"
 LUA = "proxy/usr/local/apache2/conf/requests.lua"
 SERVE = "server/serve.py"
+
+# The rule for a Connection header that names other headers only.
+CONNECTION = (
+    r'RequestHeader edit Connection "(?i)^(?!(?:.*[,\s])?(?:close|keep-alive|upgrade)(?:[,\s].*)?$)'
+    '.*$" "x" early'
+)
 
 # The start of each request, and the leaks that are inserted there.
 STARTED = "g.started = time.perf_counter()"
@@ -284,7 +292,7 @@ MUTATIONS = [
         "cost",
         "gunicorn-apache",
         HTTPD,
-        'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
+        CONNECTION,
         r'RequestHeader edit* Connection "(?<![^,\s])(?!close|keep-alive)[^,\s]+" "x" early',
     ),
     # Differences between pairs that the other test files do not detect
@@ -321,7 +329,7 @@ MUTATIONS = [
         "forwarding",
         "gunicorn-apache",
         HTTPD,
-        'RequestHeader edit Connection "^(?!close$|keep-alive$).*$" "x" early',
+        CONNECTION,
     ),
     Mutation("forwarding", "uwsgi-apache", LUA, "r.headers_in[name] = nil"),
     Mutation(
@@ -469,8 +477,14 @@ MUTATIONS = [
     Mutation(
         "paths", "gunicorn-apache", HTTPD, "AllowEncodedSlashes NoDecode", "AllowEncodedSlashes Off"
     ),
-    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon\n\n", "/\n\n"),
-    Mutation("paths", "gunicorn-nginx", NGINX, "http://app$application_uri;", "http://app$uri;"),
+    Mutation("paths", "gunicorn-apache", HTTPD, "/ nocanon interpolate\n\n", "/ interpolate\n\n"),
+    Mutation(
+        "paths",
+        "gunicorn-nginx",
+        NGINX,
+        "http://$upstream$application_uri;",
+        "http://$upstream$uri;",
+    ),
     # Prefixes
     Mutation(
         "prefix", "gunicorn-nginx", NGINX, "X-Forwarded-Prefix $prefix;", 'X-Forwarded-Prefix "";'
@@ -497,6 +511,16 @@ MUTATIONS = [
     ),
     Mutation("project", "gunicorn-nginx", "requirements-dev.txt", "pytest==", "pytest-is-gone=="),
     Mutation("project", "gunicorn-nginx", "src/probed/pages.py", " if current_app.debug else []"),
+    # Releases
+    Mutation("release", "gunicorn-nginx", NGINX, "-f /tmp/next", "-f /tmp/never"),
+    Mutation("release", "gunicorn-apache", HTTPD, "-f '/tmp/next'", "-f '/tmp/never'"),
+    Mutation(
+        "release",
+        "gunicorn-nginx",
+        "release.sh",
+        "docker compose rm --stop --force next\n    echo",
+        "echo",
+    ),
     # Restarts
     Mutation(
         "restart", "waitress-nginx", "compose.yaml", "restart: unless-stopped", 'restart: "no"'
@@ -617,9 +641,30 @@ MUTATIONS = [
         'WSGIScriptAliasMatch "(?s)^/.*"',
         "WSGIScriptAlias /",
     ),
+    # Compression
+    Mutation("compression", "gunicorn-nginx", COMPRESS_NGINX, "gzip_min_length 1024;\n"),
+    Mutation("compression", "gunicorn-nginx", COMPRESS_NGINX, "gzip_proxied any;\n"),
+    Mutation("compression", "gunicorn-nginx", COMPRESS_NGINX, " image/svg+xml"),
+    Mutation("compression", "gunicorn-apache", COMPRESS_HTTPD, "SetEnv filter-errordocs\n"),
+    Mutation("compression", "gunicorn-apache", COMPRESS_HTTPD, "Header unset Content-Length", "#"),
+    Mutation("compression", "gunicorn-apache", COMPRESS_HTTPD, r"-gzip\"$", r"-none\"$"),
+    Mutation("compression", "gunicorn-apache", COMPRESS_HTTPD, "-z resp('Content-Length') ||", ""),
     # Static files
     Mutation("static", "gunicorn-nginx", NGINX, "gzip_static on;"),
-    Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri =404;"),
+    Mutation("static", "gunicorn-nginx", NGINX, "try_files $uri $unhashed =404;"),
+    Mutation("static", "gunicorn-nginx", NGINX, "$uri $unhashed =404", "$uri =404"),
+    Mutation("static", "gunicorn-nginx", "Dockerfile", ".0a0$(", ".$("),
+    Mutation("static", "gunicorn-nginx", "Dockerfile", 'ln -f "$file.gz" "$hashed.gz"', "true"),
+    Mutation(
+        "static", "gunicorn-apache", HTTPD, r"(?:\.|(?<!-[0-9a-f]{4})-)", "(?<!-[0-9a-f]{4})[.-]"
+    ),
+    Mutation(
+        "static",
+        "gunicorn-apache",
+        HTTPD,
+        "REDIRECT_compressed') == '1'",
+        "REDIRECT_STATUS') == '200'",
+    ),
     Mutation("static", "gunicorn-nginx", "proxy/etc/nginx/mime.types", " mjs;", ";"),
     Mutation("static", "gunicorn-nginx", NGINX, r"(?=\d+[a-f]+\d|[a-f]+\d+[a-f])"),
     Mutation("static", "gunicorn-apache", HTTPD, "    AllowMethods GET\n"),
@@ -721,5 +766,40 @@ MUTATIONS = [
         "server/serve.py",
         "eventlet.monkey_patch()",
         "eventlet.monkey_patch(thread=False)",
+    ),
+    # Applications: sockets
+    Mutation(
+        "application/sockets",
+        "gevent-nginx",
+        NGINX,
+        '(?i:websocket)$"',
+        '(?i:websocket)"',
+    ),
+    Mutation(
+        "application/sockets",
+        "gevent-nginx",
+        NGINX,
+        "proxy_read_timeout ${NGINX_SOCKET_TIMEOUT}s",
+        "proxy_read_timeout ${REQUEST_TIMEOUT}s",
+    ),
+    Mutation(
+        "application/sockets",
+        "gunicorn-apache",
+        HTTPD,
+        " && %{REQUEST_METHOD} == 'GET'",
+    ),
+    Mutation(
+        "application/sockets",
+        "gunicorn-nginx",
+        "src/probed/failures.py",
+        '"HTTP_UPGRADE" in environ',
+        "False",
+    ),
+    Mutation(
+        "application/sockets",
+        "gevent-nginx",
+        "server/gunicorn.conf.py",
+        "client = WholeSocket(client)",
+        "pass",
     ),
 ]

@@ -153,6 +153,7 @@ HASHED = [
     "cache/app.3e5f0a1b2c3d4e5f6a7b.js.map",
     "cache/app.0c8b9cf6fa8b6e3d1cd6dd2e4b0ea7a4e5b6c1d2f3a4b5c6d7e8f9a0b1c2d3e4.js",
     "cache/20240101-4f5a6b7c.css",
+    "cache/photo-2024.4f5a6b7c.jpg",
 ]
 UNHASHED = [
     "cache/report-20240101.pdf",
@@ -171,7 +172,10 @@ UNHASHED = [
     "cache/too-" + "0a1b2c3d" * 8 + "0.css",
 ]
 
-NAMED = [*TYPED, "types/x.html.bak", *ODD, *HASHED, *UNHASHED]
+# No hash and no end of one, but the image's build adds one behind it.
+ENDING = ["cache/photo-2024.jpg", "cache/face-beef.css"]
+
+NAMED = [*TYPED, "types/x.html.bak", *ENDING, *ODD, *HASHED, *UNHASHED]
 
 # Compressed files. The last one is the compressed copy of OWN_COPY.
 OWN_COPY = "own.css"

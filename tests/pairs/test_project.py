@@ -8,7 +8,6 @@ import pytest
 from tests.lib.stack import Stack, run
 
 
-@pytest.mark.server_only
 def test_own_unit_tests(stack: Stack):
     """They pass in the Dockerfile's test image, with its packages and Python version.
 

@@ -1,12 +1,16 @@
 """Containers and processes that end or hang: the proxy responds at once, and they recover."""
 
+import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from statistics import median
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import requests
 
 from tests.lib.load import ask, ask_at_once, load, retried
 from tests.lib.stack import Stack, wait_until
@@ -92,9 +96,16 @@ def test_application_returns_at_another_address(restored: Stack, record_property
 
 
 def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
-    """End the process that responds; check that another one replaces it."""
+    """End the process that responds; check that another one replaces it.
+
+    The client's connection has had a response before. Then httpd closes it without a response, so
+    that a browser tries again.
+    """
     before = stack.container("app")
-    assert ask(f"{stack.url}/probe/{end}").status in AWAY
+    stack.get("/health/live")
+    token = uuid4().hex
+    with suppress(requests.ConnectionError):
+        assert stack.get(f"/probe/{end}?{token}").status_code in AWAY
     ended = time.monotonic()
     outcome = retried(
         f"{stack.url}/probe/host", seconds=30, accept=lambda outcome: outcome.status == 200
@@ -107,6 +118,14 @@ def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
     assert outcome.status == 200
     # Usually one or two seconds; several times that if several pairs are tested on two cores.
     assert seconds < 15
+
+    def logged() -> list[dict[str, Any]]:
+        lines = stack.wait_for_log("proxy", token)
+        return [json.loads(line) for line in lines if token in line and "proxy.access" in line]
+
+    (entry,) = wait_until(logged, timeout=5)
+    assert entry["status"] in AWAY
+    assert len(entry["request_id"]) > 20
     # A server replaces its worker process. Where it has none, the engine restarts the container.
     assert restarts == (0 if has_processes(stack.pair.server) else 1)
 

@@ -249,6 +249,7 @@ def test_an_application_that_cannot_start_says_why_and_exits(stack: Stack, setti
             "MAX_CONTENT_LENGTH is 134217729, but /tmp has 134217728 bytes: raise PROXY_TMP_SIZE",
         ),
         ("TRUSTED_PROXY_COUNT=-1", "TRUSTED_PROXY_COUNT must be a whole number"),
+        ("WEBSOCKETS=yes", "WEBSOCKETS must be on or off"),
     ],
 )
 def test_a_proxy_that_cannot_start_says_why_and_exits(stack: Stack, setting: str, told: str):

@@ -1,6 +1,7 @@
 """The proxy serves static files."""
 
 import gzip
+import re
 import shlex
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from tests.pairs.request_recorder import RequestRecorder
 from tests.pairs.static_files import (
     BINARY,
     COMPRESSED,
+    ENDING,
     HASHED,
     ODD,
     OWN_COPY,
@@ -19,6 +21,7 @@ from tests.pairs.static_files import (
     TYPES,
     UNHASHED,
 )
+from tests.pairs.test_standalone import ask
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -160,12 +163,13 @@ def test_compressed_copy_by_its_own_name(stack: Stack):
 
 def test_own_compressed_copy_is_kept(stack: Stack):
     """The image's build does not replace a compressed copy that the user provides."""
-    response = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "gzip"})
-    assert response.headers["Content-Encoding"] == "gzip"
-    assert response.headers["Content-Type"] == "text/css; charset=utf-8"
-    assert response.text == f"{OWN_COPY}.gz"
-    response = stack.get(f"/static/{OWN_COPY}", headers={"Accept-Encoding": "identity"})
-    assert response.text == "plain"
+    for url in (f"/static/{OWN_COPY}", *urls(stack, OWN_COPY).values()):
+        response = stack.get(url, headers={"Accept-Encoding": "gzip"})
+        assert response.headers["Content-Encoding"] == "gzip"
+        assert response.headers["Content-Type"] == "text/css; charset=utf-8"
+        assert response.text == f"{OWN_COPY}.gz"
+        response = stack.get(url, headers={"Accept-Encoding": "identity"})
+        assert response.text == "plain"
 
 
 @pytest.mark.parametrize("accepted", ["identity", "gzip"])
@@ -206,8 +210,89 @@ def test_caching(stack: Stack, accepted: str):
     assert told == CACHED
 
 
+def urls(stack: Stack, *names: str) -> dict[str, str]:
+    """Return the URL of each static file that url_for() returns to a view."""
+    response = stack.get("/probe/static-urls", params={"name": names})
+    return dict(zip(names, response.json(), strict=True))
+
+
+def of_another_release(url: str) -> str:
+    return re.sub(r"\.0a0[0-9a-f]{13}\.", ".0a0fedcba9876543.", url)
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_pages_link_files_that_are_cached(stack: Stack, accepted: str):
+    """The URL with a hash and the plain one are the same file, except for its caching."""
+    headers = {"Accept-Encoding": accepted}
+    links = re.findall('href="(/static/.*?)"', stack.get("/").text)
+    assert len(links) == 2
+    for link in links:
+        plain = stack.get(re.sub(r"\.0a0[0-9a-f]{13}\.", ".", link), headers=headers)
+        response = stack.get(link, headers=headers)
+        assert response.status_code == plain.status_code == 200
+        assert response.content == plain.content
+        assert response.headers.get("Content-Encoding", "identity") == accepted
+        assert response.headers["Cache-Control"] == IMMUTABLE
+        assert plain.headers["Cache-Control"] == "no-cache"
+        for name in ("Content-Type", "Content-Length", "ETag", "Last-Modified", "Vary"):
+            assert response.headers[name] == plain.headers[name], name
+        tag = {"If-None-Match": response.headers["ETag"]}
+        assert stack.get(link, headers=headers | tag).status_code == 304
+
+
+def test_every_file_with_an_extension_has_a_url_that_is_cached(stack: Stack):
+    """Others have a plain URL: the proxies find no hash in them."""
+    told = {}
+    for file, url in urls(stack, *TYPED, *ODD, *ENDING, *HASHED, *COMPRESSED).items():
+        response = stack.get(url)
+        assert response.status_code == 200, file
+        assert response.content == stack.get(f"/static/{quote(file)}").content, file
+        told[file] = url != f"/static/{quote(file)}", response.headers["Cache-Control"]
+    plain = ("types/UPPER.CSS", "types/x.unheard-of", "types/css", "types/x.")
+    assert told == dict.fromkeys(told, (True, IMMUTABLE)) | dict.fromkeys(
+        plain, (False, "no-cache")
+    )
+
+
+@pytest.mark.parametrize("accepted", ["identity", "gzip"])
+def test_hash_of_another_release(stack: Stack, accepted: str):
+    """During a release, a page can come from one version and its files from the other.
+
+    The file is that of this version, so it must not be cached under the other's name.
+    """
+    headers = {"Accept-Encoding": accepted}
+    for name, url in urls(stack, "style.css", "deep/er/plain.txt", *COMPRESSED).items():
+        plain = stack.get(f"/static/{name}", headers=headers)
+        response = stack.get(of_another_release(url), headers=headers)
+        assert of_another_release(url) != url
+        assert (response.status_code, response.content) == (200, plain.content)
+        assert response.headers["Cache-Control"] == "no-cache"
+        for header in ("Content-Encoding", "Content-Type", "Vary", "ETag"):
+            assert response.headers.get(header) == plain.headers.get(header), header
+        tag = {"If-None-Match": response.headers["ETag"]}
+        again = stack.get(of_another_release(url), headers=headers | tag)
+        assert (again.status_code, again.headers["Cache-Control"]) == (304, "no-cache")
+
+
+def test_application_serves_its_urls_without_a_proxy(stack: Stack):
+    (url,) = urls(stack, "style.css").values()
+    for path in (url, of_another_release(url), "/static/style.css"):
+        reply = ask(stack, target=path)
+        assert (reply.status, reply.body) == (200, stack.get("/static/style.css").content)
+        assert reply.headers["Cache-Control"] == "no-cache"
+
+
 @pytest.mark.parametrize(
-    "file", ["nothing.css", "hashed.0123456789.css", "style.css/", "deep/nothing"]
+    "file",
+    [
+        "nothing.css",
+        "hashed.0123456789.css",
+        "nothing.0a0123456789abcd.css",
+        "style.css/x.0a0123456789abcd.css",
+        "style.css/",
+        "deep/nothing",
+        "deep.0a0123456789abcd.er",
+    ],
 )
 def test_missing_file(stack: Stack, file: str):
     """The proxy itself responds with 404, and does not mark it as immutable."""

@@ -11,7 +11,7 @@ from allpairspy import AllPairs
 
 from tests.lib.development import developer
 from tests.lib.stack import run
-from tests.lib.template import FACTS, OPTIONS, generate
+from tests.lib.template import FACTS, OPTIONS, ROOT, generate
 
 QUESTIONS = {
     question: answers
@@ -49,11 +49,29 @@ git add --all
 Prepare = Callable[[str], tuple[Path, list[str]]]
 
 
-@pytest.fixture(scope="module")
-def prepare(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepare]:
+@pytest.fixture(scope="session")
+def database(engine: None) -> Iterator[str]:
+    """The URL of a database server, where each project's unit tests make a database of their own.
+
+    Without it, each project would start a server.
+    """
+    start = ["docker", "run", "--detach", "--rm", "--publish", "127.0.0.1::5432"]
+    start += ["--tmpfs", "/var/lib/postgresql/data", "--env", "PGDATA=/var/lib/postgresql/data"]
+    start += ["--env", "POSTGRES_HOST_AUTH_METHOD=trust"]
+    container = run([*start, FACTS["_databases"]["postgresql"]["image"]], cwd=ROOT).strip()
+    try:
+        address = run(["docker", "port", container, "5432/tcp"], cwd=ROOT).strip()
+        yield f"postgresql://postgres@{address}/postgres"
+    finally:
+        run(["docker", "rm", "--force", container], cwd=ROOT)
+
+
+@pytest.fixture(scope="session")
+def prepare(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prepare]:
     """A function that returns a folder for projects, and a command's start, for a Python version.
 
-    The folder's .venv has the packages of all options.
+    The folder's .venv has the packages of all options. It is kept for the session, because these
+    tests run among those of the pairs that their names begin with.
     """
     with ExitStack() as cleanup:
 
@@ -61,8 +79,8 @@ def prepare(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         def prepare(version: str) -> tuple[Path, list[str]]:
             folder = tmp_path_factory.mktemp(f"checks-{version}-{os.getpid()}")
             (folder / ".python-version").write_text(version, encoding="utf-8")
-            cached = {"MYPY_CACHE_DIR": str(folder / "mypy")}
-            machine = cleanup.enter_context(developer(folder, **cached))
+            environ = {"MYPY_CACHE_DIR": str(folder / "mypy"), "DATABASE_URL": database}
+            machine = cleanup.enter_context(developer(folder, **environ))
             generate(folder, project_slug="complete", python_version=version, **OPTIONS)
             run([*machine, "sh", "-ec", INSTALL], cwd=folder)
             return folder, machine

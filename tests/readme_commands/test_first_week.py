@@ -84,7 +84,7 @@ def running(project: Path) -> Iterator[None]:
 
 def work_without_containers(project: Path, url: str) -> None:
     """Test, lint and commit on a developer's machine."""
-    with developer(project, BASE_URL=url) as machine:
+    with developer(project, with_docker=True, BASE_URL=url) as machine:
         run_readme(project, "python3 -m venv .venv\n", within=machine)
         run_readme(project, ".venv/bin/pytest tests/smoke", within=machine)
         checks = run_readme(project, "git init --initial-branch main\n", within=machine)

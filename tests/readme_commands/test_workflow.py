@@ -107,7 +107,10 @@ class Machine:
     def set_python_up(self, values: Values) -> Values:
         """Run later steps on a machine with the project's Python version."""
         assert values == {"python-version-file": ".python-version"}
-        self.runner.within = self.cleanup.enter_context(developer(self.runner.folder))
+        self.runner.within = self.cleanup.enter_context(
+            # The unit tests start a database.
+            developer(self.runner.folder, with_docker=True)
+        )
         return {}
 
     def find_image(self, values: Values) -> Values:

@@ -4,6 +4,7 @@ Each server is tried once, with alternating proxies, and compared with `flask ru
 """
 
 import re
+import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -14,20 +15,20 @@ import pytest
 
 from tests.lib.locks import pins
 from tests.lib.stack import run, wait_until
-from tests.lib.template import PROXIES, SERVERS, Pair, generate
+from tests.lib.template import EACH_SERVER, Pair, generate
 from tests.lib.tried import try_on
 from tests.lib.venv import make
+from tests.pairs.conftest import pytest_runtest_makereport  # noqa: F401
 from tests.pairs.project import python_version
 
 HERE = Path(__file__).parent
 LOCK = HERE / "requirements.txt"
-PAIRS_TRIED = [Pair(server, PROXIES[number % 2]) for number, server in enumerate(SERVERS)]
 
 FlaskRun = Callable[[str], AbstractContextManager[str]]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    try_on(metafunc, PAIRS_TRIED)
+    try_on(metafunc, EACH_SERVER)
 
 
 @pytest.fixture(scope="session")
@@ -81,8 +82,10 @@ def flask_run(clients: Path, sources: dict[str, Path]) -> FlaskRun:
     return context
 
 
-def make_project(pair: Pair, into: Path, change: Path) -> Path:
-    """Generate a pair's project, apply a patch to it, and return its folder."""
+def make_project(
+    pair: Pair, into: Path, change: Path, package: Path | None = None, **answers: str
+) -> Path:
+    """Generate a pair's project, add a package, apply a patch to both, and return the folder."""
     project = generate(
         into,
         project_slug=f"{change.stem}-{pair}".replace("_", "-"),
@@ -90,7 +93,12 @@ def make_project(pair: Pair, into: Path, change: Path) -> Path:
         wsgi_server=pair.server,
         proxy=pair.proxy,
         python_version=python_version(pair),
+        **answers,
     )
+    if package:
+        shutil.copytree(package, project / "src" / package.name)
+        # The proxy serves the static files of the project's package.
+        shutil.copytree(package / "static", project / "src/service/static", dirs_exist_ok=True)
     # Without its own repository, git would apply the paths to an outer repository.
     run(["git", "init", "--quiet"], cwd=project)
     run(["git", "apply", change], cwd=project)

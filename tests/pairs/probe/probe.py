@@ -49,6 +49,12 @@ def upload() -> dict[str, object]:
     return {"length": len(body), "sha256": hashlib.sha256(body).hexdigest()}
 
 
+@blueprint.get("/static-urls")
+def static_urls() -> list[str]:
+    """Return the URL of each static file in the query."""
+    return [url_for("static", filename=name) for name in request.args.getlist("name")]
+
+
 @blueprint.get("/empty")
 def empty() -> tuple[str, int]:
     """Respond without a body."""
@@ -269,6 +275,22 @@ def headers(status: int) -> Response:
     return Response(b"\xe4", status, headers=list(request.args.items(multi=True)))
 
 
+@blueprint.get("/text/<int:size>")
+def text(size: int) -> Response:
+    """Respond with this number of letters, an ETag, and the status and headers in the query.
+
+    With ``stream``, without a length. Conditions and ranges are evaluated.
+    """
+    values = dict(request.args)
+    status, stream = int(values.pop("status", 200)), values.pop("stream", None)
+    letters = b"a" * size
+    response = Response(iter([letters]) if stream else letters, status, headers=values)
+    response.set_etag("probe")
+    if status == 200 and not stream:
+        response.make_conditional(request, accept_ranges=True, complete_length=size)
+    return response
+
+
 class MishandledError(Exception):
     """An exception whose handler fails too."""
 
@@ -298,7 +320,8 @@ def stream(name: str) -> Response:
             yield f"data: {number}\n\n"
 
     headers = {"Content-Length": request.args["length"]} if "length" in request.args else {}
-    return Response(events(), mimetype="text/event-stream", headers=headers)
+    content_type = request.args.get("type", "text/event-stream")
+    return Response(events(), content_type=content_type, headers=headers)
 
 
 @blueprint.get("/endless/<name>")

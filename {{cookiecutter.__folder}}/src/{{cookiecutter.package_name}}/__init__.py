@@ -9,7 +9,7 @@ from pathlib import Path
 from flask import Flask
 from flask.helpers import get_debug_flag
 
-from . import boundary, config, development, failures, headers, health, logs, pages
+from . import assets, boundary, config, development, failures, headers, health, logs, pages
 from .drain import DrainBody
 from .sessions import SessionInterface
 
@@ -38,6 +38,7 @@ def create_app(environ: Mapping[str, str] = os.environ) -> Flask:
     logs.init_app(app)
     headers.init_app(app)
     boundary.init_app(app)
+    assets.init_app(app)
     development.init_app(app)
     app.register_blueprint(health.blueprint)
     app.register_blueprint(pages.blueprint)

@@ -24,19 +24,27 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return {
         "SECRET_KEY": key,
         "SECRET_KEY_FALLBACKS": former_keys,
-        "MAX_CONTENT_LENGTH": _number(environ, "MAX_CONTENT_LENGTH", default=10 * 1024 * 1024),
+        "MAX_CONTENT_LENGTH": number(environ, "MAX_CONTENT_LENGTH", default=10 * 1024 * 1024),
         "TRUSTED_HOSTS": _hosts(environ) or None,
-        "PROXY_FIX_X_FOR": _number(environ, "PROXY_FIX_X_FOR", default=0),
-        "PROXY_FIX_X_PROTO": _number(environ, "PROXY_FIX_X_PROTO", default=0),
-        "PROXY_FIX_X_HOST": _number(environ, "PROXY_FIX_X_HOST", default=0),
-        "PROXY_FIX_X_PREFIX": _number(environ, "PROXY_FIX_X_PREFIX", default=0),
+        "PROXY_FIX_X_FOR": number(environ, "PROXY_FIX_X_FOR", default=0),
+        "PROXY_FIX_X_PROTO": number(environ, "PROXY_FIX_X_PROTO", default=0),
+        "PROXY_FIX_X_HOST": number(environ, "PROXY_FIX_X_HOST", default=0),
+        "PROXY_FIX_X_PREFIX": number(environ, "PROXY_FIX_X_PREFIX", default=0),
         "TRUST_REQUEST_ID": _switch(environ, "TRUST_REQUEST_ID", default="off"),
         "HTTPS_REDIRECT": _switch(environ, "HTTPS_REDIRECT", default="off"),
-        "HSTS_MAX_AGE": _number(environ, "HSTS_MAX_AGE", default=31536000),
+        "HSTS_MAX_AGE": number(environ, "HSTS_MAX_AGE", default=31536000),
         "LOG_LEVEL": _log_level(environ),
         "ACCESS_LOG": _switch(environ, "ACCESS_LOG", default="on"),
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
+
+
+def number(environ: Mapping[str, str], name: str, *, default: int) -> int:
+    """Return a setting that is a whole number. Raises ConfigError."""
+    value = environ.get(name) or str(default)
+    if not (value.isascii() and value.isdigit()):
+        raise ConfigError(f"{name} must be a whole number, such as {default}; it is {value!r}.")
+    return int(value)
 
 
 def _secret_keys(environ: Mapping[str, str]) -> list[str]:
@@ -61,13 +69,6 @@ def _secret_keys(environ: Mapping[str, str]) -> list[str]:
     if not keys:
         raise ConfigError(f"SECRET_KEY_FILE names {file}, which is empty. {MAKE_A_KEY}")
     return keys + _words(environ, "SECRET_KEY_FALLBACKS")
-
-
-def _number(environ: Mapping[str, str], name: str, *, default: int) -> int:
-    value = environ.get(name) or str(default)
-    if not (value.isascii() and value.isdigit()):
-        raise ConfigError(f"{name} must be a whole number, such as {default}; it is {value!r}.")
-    return int(value)
 
 
 def _switch(environ: Mapping[str, str], name: str, *, default: str) -> bool:

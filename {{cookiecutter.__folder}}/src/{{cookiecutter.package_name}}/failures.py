@@ -9,7 +9,7 @@ from flask import Flask
 from werkzeug.exceptions import InternalServerError
 from werkzeug.wsgi import ClosingIterator
 
-from .logs import ResponseFailed
+from .logs import ResponseFailed, request_id
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,8 @@ class Failures:
         if self.app.debug or self.app.testing:
             # The debugger or the test handles them.
             return self.wsgi_app(environ, start_response)
+        # Choose it here, because other middleware may pass on a copy of environ.
+        request_id(environ)
         started: list[Any] = []
 
         def start(*arguments: Any) -> Callable[[bytes], object]:
@@ -47,11 +49,17 @@ class Failures:
                 length = content_length(environ, *started)
                 if length and first is None:
                     raise ValueError(f"Content-Length is {length}, but there is no body")
-        except BaseException:
+        except BaseException as error:
+            # WebSocket libraries write to the socket themselves. This exception of some tells the
+            # server so.
+            if isinstance(error, StopIteration) and "HTTP_UPGRADE" in environ:
+                raise
             log(environ)
             Parts(environ, body).close()
             return InternalServerError()(environ, start_response)
-        start_response(*started)
+        # Others tell it in another way, and have not started a response.
+        if started:
+            start_response(*started)
         if not guarded:
             return body
         return Parts(environ, body, first, length)
@@ -105,7 +113,7 @@ class Parts:
                 "The response to %s ends %s bytes short of its Content-Length",
                 self.environ.get("PATH_INFO"),
                 self.missing,
-                extra={"request_id": self.environ.get("request_id", "")},
+                extra={"request_id": request_id(self.environ)},
             )
         except BaseException:
             log(self.environ)
@@ -126,7 +134,7 @@ def log(environ: WSGIEnvironment) -> None:
         "Exception on %s [%s]",
         environ.get("PATH_INFO"),
         environ["REQUEST_METHOD"],
-        extra={"request_id": environ.get("request_id", "")},
+        extra={"request_id": request_id(environ)},
     )
 
 

@@ -10,6 +10,7 @@ import time
 from typing import Any, TextIO
 from urllib.parse import quote
 from uuid import uuid4
+from wsgiref.types import WSGIEnvironment
 
 from flask import Flask, Response, g, has_request_context, request
 
@@ -121,16 +122,24 @@ def configure(level: str) -> None:
     logging.config.dictConfig(dict_config(level))
 
 
+def request_id(environ: WSGIEnvironment) -> str:
+    """Return a request's id: that of a trusted proxy, or a new one.
+
+    ``environ`` keeps it, for failures outside of the request context.
+    """
+    known: str | None = environ.get("request_id")
+    if known is None:
+        given = environ.get("HTTP_X_REQUEST_ID", "")
+        known = environ["request_id"] = given if REQUEST_ID.fullmatch(given) else uuid4().hex
+    return known
+
+
 def init_app(app: Flask) -> None:
     """Give each request an id. With ACCESS_LOG, log each response."""
 
     @app.before_request
     def start() -> None:
-        environ = request.environ
-        given = environ.get("HTTP_X_REQUEST_ID", "")
-        g.request_id = given if REQUEST_ID.fullmatch(given) else uuid4().hex
-        # For failures after the end of the request context.
-        environ["request_id"] = g.request_id
+        g.request_id = request_id(request.environ)
         g.started = time.perf_counter()
 
     if app.config["ACCESS_LOG"]:

@@ -5,6 +5,7 @@ Start it with "docker compose up --build --wait". BASE_URL is the URL of one tha
 
 import json
 import os
+import re
 import subprocess
 from email.message import Message
 from functools import cache
@@ -48,18 +49,31 @@ def test_health():
         assert json.loads(get(path).body) == {"status": "ok"}
 
 
+def in_development():
+    """Return whether the debugger's files are available. The proxy then serves src/."""
+    debugger = get("/?__debugger__=yes&cmd=resource&f=style.css").headers["Content-Type"]
+    return debugger.startswith("text/css")
+
+
 def test_static_file_comes_from_the_proxy():
     response = get("/static/style.css", **{"Accept-Encoding": "gzip"})
     assert response.status == 200
     assert response.headers["Content-Type"] == "text/css; charset=utf-8"
     assert response.headers["Cache-Control"] == "no-cache"
-    # The image has a compressed copy. In development, when the debugger's files are available, the
-    # proxy serves src/ instead.
-    debugger = get("/?__debugger__=yes&cmd=resource&f=style.css").headers["Content-Type"]
-    if not debugger.startswith("text/css"):
+    # The image has a compressed copy.
+    if not in_development():
         assert response.headers["Content-Encoding"] == "gzip"
     again = get("/static/style.css", **{"If-None-Match": get("/static/style.css").headers["ETag"]})
     assert again.status == 304
+
+
+def test_front_page_links_files_that_are_cached():
+    links = re.findall('href=".*?(/static/.*?)"', get("/").body.decode())
+    assert links
+    for link in links:
+        response = get(link)
+        assert response.status == 200
+        assert in_development() or "immutable" in response.headers["Cache-Control"]
 
 
 def test_every_response_has_a_request_id():

@@ -2,7 +2,8 @@ import json
 import sys
 
 import pytest
-from flask import Response
+from flask import Flask, Response
+from werkzeug.test import create_environ
 
 
 def logged(capsys) -> list[dict[str, str]]:
@@ -40,6 +41,20 @@ def test_a_failure_is_a_response_of_its_own_and_logged_once(make_app, capsys, vi
     assert name in line["exc_info"]
 
 
+def test_the_id_is_known_if_other_middleware_copies_environ(make_app, package, capsys):
+    """As that of Flask-SocketIO does."""
+    make_app()  # configures the log
+    app = Flask(__name__)
+    app.config["ACCESS_LOG"] = False
+    app.add_url_rule("/fail", view_func=sys.exit)
+    package.logs.init_app(app)
+    flask = app.wsgi_app
+    app.wsgi_app = lambda environ, start_response: flask(environ.copy(), start_response)
+    package.failures.init_app(app)
+    app.test_client().get("/fail", headers={"X-Request-ID": "abc123"})
+    assert logged(capsys)[0]["request_id"] == "abc123"
+
+
 def test_a_failure_after_the_first_part_ends_the_response(make_app, package, capsys):
     app = make_app()
     app.add_url_rule("/fail", view_func=lambda: Response(parts("first")))
@@ -50,6 +65,33 @@ def test_a_failure_after_the_first_part_ends_the_response(make_app, package, cap
         next(body)
     (line,) = logged(capsys)
     assert "ValueError" in line["exc_info"]
+
+
+class Taken(Response):
+    """The response of a view that has taken the connection."""
+
+    def __call__(self, environ, start_response):
+        if environ["PATH_INFO"] == "/raises":
+            raise StopIteration
+        return []
+
+
+def test_a_view_that_has_taken_the_connection_sends_no_response(make_app, capsys):
+    app = make_app(ACCESS_LOG="off")
+    for path in ("/raises", "/returns"):
+        app.add_url_rule(path, path, lambda: Taken())
+    environ = create_environ("/raises", headers={"Upgrade": "websocket"})
+    with pytest.raises(StopIteration):
+        app(environ, fail)
+    assert list(app(environ | {"PATH_INFO": "/returns"}, fail)) == []
+    assert not logged(capsys)
+
+
+def test_without_an_upgrade_it_is_a_failure(make_app, capsys):
+    app = make_app()
+    app.add_url_rule("/raises", view_func=lambda: Taken())
+    assert app.test_client().get("/raises").status_code == 500
+    assert len(logged(capsys)) == 1
 
 
 def test_a_body_that_is_shorter_than_announced_is_a_failure(make_app, package, capsys):

@@ -53,6 +53,11 @@ def main() -> None:
     names = ("SubprocessError", "CalledProcessError", "TimeoutExpired")
     for copy in (vars(green), vars(green.subprocess_orig), green.run.__globals__):
         copy.update((name, getattr(subprocess, name)) for name in names)
+{%- if cookiecutter.database == "postgresql" %}
+    # By default psycopg waits in C, which would block all requests of this process.
+    # https://github.com/psycopg/psycogreen/issues/9
+    os.environ.setdefault("PSYCOPG_WAIT_FUNC", "wait_selector")
+{%- endif %}
     app = import_module("{{ cookiecutter.package_name }}.wsgi").app
 
     # The size and number of headers, higher than the proxy's limits. There are no settings:

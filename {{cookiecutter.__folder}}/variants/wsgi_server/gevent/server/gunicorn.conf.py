@@ -17,13 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import NoReturn
+from threading import Lock
+from typing import Any, NoReturn
 
 import greenlet
 from gevent import Greenlet, Timeout, get_hub, getcurrent
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import message
+from gunicorn.http.message import Request
 from gunicorn.workers.ggevent import GeventWorker
 
 # Run instead of imported: an import would load the application in this process, and threads that it
@@ -51,6 +53,12 @@ class Worker(GeventWorker):
             finally:
                 del self.waiting[connection]
 
+    def handle_request(self, name: str, request: Request, client: Any, address: Any) -> None:
+        """Handle a request; give that of a WebSocket a socket for large messages."""
+        if any(header == "UPGRADE" for header, _ in request.headers):
+            client = WholeSocket(client)
+        super().handle_request(name, request, client, address)
+
     def notify(self) -> None:
         """Send a heartbeat each second. During shutdown, let idle connections time out."""
         super().notify()
@@ -63,6 +71,28 @@ class Worker(GeventWorker):
         """Let a connection time out, unless its next request has just arrived."""
         if connection in self.waiting:
             connection.throw(timeout)
+
+
+class WholeSocket:
+    """A client's socket, whose send() sends all of the data.
+
+    To be removed when simple-websocket, which expects that, is released with a correction:
+    https://github.com/miguelgrinberg/simple-websocket/issues/45
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client = client
+        # For the view and the library's own greenlet, which answers pings.
+        self.lock = Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.client, name)
+
+    def send(self, data: bytes) -> int:
+        """Send all of the data, without data of another greenlet in between."""
+        with self.lock:
+            self.client.sendall(data)
+        return len(data)
 
 
 # The event loop, its current task and its hooks, by greenlet that waits while its loop runs.

@@ -3,11 +3,16 @@
 import os
 import runpy
 import signal
+from contextlib import suppress
 from pathlib import Path
+from socket import SHUT_RDWR
+from typing import Any
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import message
+from gunicorn.http.message import Request
+from gunicorn.http.wsgi import Response
 from gunicorn.workers.base import Worker
 
 # Run instead of imported: an import would load the application in this process, and threads that it
@@ -80,3 +85,17 @@ def post_worker_init(worker: Worker) -> None:
     while not worker.early_signals.empty():
         if worker.early_signals.get() == signal.SIGTERM:
             worker.handle_exit(signal.SIGTERM, None)
+
+
+def post_request(
+    _worker: Worker, _request: Request, environ: dict[str, Any], response: Response | None
+) -> None:
+    """Shut down the socket when the view of a WebSocket has ended.
+
+    Otherwise the worker would wait for two seconds if the client keeps its side open, and accept no
+    connections meanwhile: close_graceful() in
+    https://github.com/benoitc/gunicorn/blob/master/gunicorn/util.py
+    """
+    if "HTTP_UPGRADE" in environ and not (response and response.headers_sent):
+        with suppress(OSError):  # the library has closed it
+            environ["gunicorn.socket"].shutdown(SHUT_RDWR)

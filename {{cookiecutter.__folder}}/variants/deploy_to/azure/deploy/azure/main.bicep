@@ -120,6 +120,9 @@ resource web 'Microsoft.Web/sites@2024-11-01' = {
         { name: 'WEB_THREADS', value: '8' }
         { name: 'TRUSTED_HOSTS', value: trustedHosts }
         { name: 'SECRET_KEY', value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=secret-key)' }
+{%- if cookiecutter.database == "postgresql" %}
+        { name: 'DATABASE_URL', value: '@Microsoft.KeyVault(VaultName=${vaultName};SecretName=database-url)' }
+{%- endif %}
       ]
     }
   }
@@ -187,6 +190,9 @@ resource app 'Microsoft.Web/sites/sitecontainers@2024-11-01' = {
       { name: 'MAX_CONTENT_LENGTH', value: 'MAX_CONTENT_LENGTH' }
       { name: 'TRUSTED_HOSTS', value: 'TRUSTED_HOSTS' }
       { name: 'SECRET_KEY', value: 'SECRET_KEY' }
+{%- if cookiecutter.database == "postgresql" %}
+      { name: 'DATABASE_URL', value: 'DATABASE_URL' }
+{%- endif %}
     ]
   }
 }

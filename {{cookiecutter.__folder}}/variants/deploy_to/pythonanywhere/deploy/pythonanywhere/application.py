@@ -15,6 +15,9 @@ PROJECT = Path(__file__).parents[2]
 # platform's front end is the only proxy.
 os.environ |= {
     "SECRET_KEY_FILE": str(PROJECT / "secrets" / "secret_key"),
+{%- if cookiecutter.database == "postgresql" %}
+    "DATABASE_URL": (PROJECT / "secrets" / "database_url").read_text(encoding="utf-8").strip(),
+{%- endif %}
     # Host names to serve, separated by commas: the domain, which is the name of this folder.
     "TRUSTED_HOSTS": PROJECT.name,
     # The front end appends the client's address to X-Forwarded-For. Earlier values can be forged.

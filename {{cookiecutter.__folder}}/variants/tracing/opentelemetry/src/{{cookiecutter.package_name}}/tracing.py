@@ -24,6 +24,7 @@ def init_app(app: Flask) -> None:
     provider = TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
     trace.set_tracer_provider(provider)
+    app.extensions["tracer_provider"] = provider
     FlaskInstrumentor.instrument_app(
         app, tracer_provider=provider, excluded_urls="/health/", request_hook=name_request
     )

@@ -37,7 +37,7 @@ def test_each_request_is_a_span_with_its_id(make_app, monkeypatch, collector):
     client = app.test_client()
     client.get("/health/live")
     client.get("/own", headers={"X-Request-ID": "abc123"})
-    trace.get_tracer_provider().shutdown()
+    app.extensions["tracer_provider"].shutdown()
     (body,) = bodies
     (resource,) = ExportTraceServiceRequest.FromString(body).resource_spans
     (span,) = resource.scope_spans[0].spans
