@@ -8,10 +8,14 @@ PYTHON := .venv/bin/python
 # time limits begin to fail.
 JOBS ?= $(shell python3 -c 'import os; print(1 + (os.cpu_count() or 1))')
 
+# An existing project to test: make test PROJECT=../my-service. REPORT=report.xml writes the results as JUnit XML.
+export PROJECT
+REPORT ?=
+
 # The tests start Python thousands of times, and without cached bytecode each start compiles all modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run stop test test-all smoke differential readme-commands updating development tls real lint hosting observability database conformance mutations bench bench-page bench-check bench-sizing docs links generation engine-stop locks clean help
+.PHONY: run stop test test-all existing matrix smoke differential readme-commands updating development tls real lint hosting observability database conformance mutations bench bench-page bench-check bench-sizing bench-features docs links generation engine-stop locks clean help
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,17 +30,25 @@ run: .venv/ready ## generate and start a service, and show its URL: make run WSG
 stop: .venv/ready ## stop and remove everything that make run started
 	@$(PYTHON) -m tools.run --stop
 
-test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair
-ifdef PAIR
+test: .venv/ready ## run the tests that every change must pass; with PAIR=uwsgi-apache, the live tests of that pair; with PROJECT=../my-service, those of an existing project
+ifneq ($(PROJECT),)
+	$(PYTHON) -m pytest tests/pairs tests/application tests/differential -n 2 $(addprefix --junitxml=,$(REPORT))
+else ifdef PAIR
 	$(PYTHON) -m pytest tests/pairs tests/application --pair $(PAIR)
 else
-	$(PYTHON) -m pytest -n $(JOBS) -m "not serial"
+	$(PYTHON) -m pytest -n $(JOBS) -m "not serial and not owners"
 	$(PYTHON) -m pytest tests/hosting -m serial
 endif
 
-test-all: test real ## run all tests, also those that take longer: real applications, the search for differences, and updates under 20,000 requests
+test-all: test real existing ## run all tests, also those that take longer: real applications, edited projects, the search for differences, and updates under 20,000 requests
 	$(PYTHON) -m tests.differential --seconds 1800
 	$(PYTHON) -m pytest tests/hosting/test_swarm.py tests/pairs/test_release.py --requests 20000
+
+existing: .venv/ready ## run only the tests of projects that their owners have edited
+	$(PYTHON) -m pytest tests/existing
+
+matrix: .venv/ready ## test pairs with other versions of their server and proxy, and print a table; with PAIRS="gunicorn-nginx uwsgi-apache", only these
+	$(PYTHON) -m tools.matrix $(PAIRS)
 
 smoke: .venv/ready ## run a few tests of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
@@ -94,6 +106,9 @@ bench-check: .venv/ready ## check in two minutes whether a response needs more C
 
 bench-sizing: .venv/ready ## measure processes, threads, replicas and CPUs in half an hour, write docs/scaling.json
 	$(PYTHON) -m tools.bench.sizing
+
+bench-features: .venv/ready ## measure what optional features cost in ten minutes, write docs/features.json; with BEFORE=<commit>, that commit too
+	$(PYTHON) -m tools.bench.features $(addprefix --before ,$(BEFORE))
 
 docs: .venv/ready ## update the generated parts of the pages
 	$(PYTHON) -m tools.docs

@@ -6,6 +6,7 @@ without a folder adds no files.
 """
 
 import json
+import re
 import secrets
 import shutil
 from pathlib import Path
@@ -13,6 +14,10 @@ from pathlib import Path
 # The filter tojson escapes apostrophes, so no answer can end this string.
 ANSWERS = json.loads(r'''{{ cookiecutter | tojson }}''')  # fmt: skip
 VARIANTS = Path("variants")
+# A repository on GitHub, as Cookiecutter and cruft write it.
+REPOSITORY = re.compile(
+    r"(?:gh:|(?:https://|ssh://git@|git@)github\.com[/:])([\w.-]+/[\w.-]+?)(?:\.git)?/?"
+)
 
 
 def choose_variants():
@@ -60,6 +65,22 @@ def remove_earlier(folder):
                     parent.rmdir()
 
 
+def name_template():
+    """Name the template's repository in the workflow that runs its tests.
+
+    Without one on GitHub, such as for a local copy of the template, there is no such workflow.
+    """
+    workflow = Path(".github/workflows/conformance.yml")
+    if not workflow.exists():
+        return
+    found = REPOSITORY.fullmatch(str(ANSWERS.get("_template", "")))
+    if found:
+        own = found[1].encode("ascii") + b"/"
+        workflow.write_bytes(workflow.read_bytes().replace(b"OWNER/REPO/", own))
+    else:
+        workflow.unlink()
+
+
 def create_secret(name):
     """Write a random secret, unless there is one: another signing key would end all sessions.
 
@@ -87,6 +108,7 @@ def print_next_steps():
 
 if VARIANTS.is_dir():
     choose_variants()
+    name_template()
 create_secret("secret_key")
 if ANSWERS["database"] != "none":
     create_secret("database_password")

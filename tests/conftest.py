@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from tests.lib.existing import Existing, ProjectError, existing
 from tests.lib.node_ids import place
 from tests.lib.stack import prepare_engine
 from tests.lib.template import (
@@ -42,6 +43,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Test the pair of the existing project only, if there is one."""
+    if own := existing_project():
+        config.option.pair = [str(own.pair)]
+
+
+def existing_project() -> Existing | None:
+    """Return the project that PROJECT names; raises UsageError if it cannot be tested."""
+    try:
+        return existing()
+    except ProjectError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
 @pytest.fixture(scope="session")
 def pair(request: pytest.FixtureRequest) -> Pair:
     """The pair of the test; each folder's conftest parametrizes it."""
@@ -71,20 +86,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def scope(nodeid: str) -> str:
     """Return the name of the tests that run in one process: those of a pair, or of a file."""
     placed = place(nodeid)
+    if placed and existing():
+        # There is one pair, so its folders run side by side.
+        return nodeid.rpartition("/")[0]
     return str(placed[0]) if placed else nodeid.partition("::")[0]
 
 
 def expect_failure(item: pytest.Item) -> None:
-    """Add a strict xfail to a test that tests/expectations.json lists for its pair."""
+    """Add an xfail to a test that may fail on its pair, or on the existing project.
+
+    tests/expectations.json lists those of the pairs, and contract.toml those of the project.
+    """
     callspec = getattr(item, "callspec", None)
     pair = callspec and callspec.params.get("pair")
+    test = f"{item.path.name}::{item.name}"
     # Some folders use the name of a pair.
-    if not isinstance(pair, Pair):
-        return
-    probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
-    test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
-    if reason := expected_failures(pair).get(test):
-        item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+    if isinstance(pair, Pair):
+        probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
+        test = f"{item.path.name}::{item.originalname}" + (f"[{probe}]" if probe else "")
+        if reason := expected_failures(pair).get(test):
+            item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
+            return
+    if (own := existing()) and (found := own.expected_failure(test)):
+        reason, strict = found
+        item.add_marker(pytest.mark.xfail(strict=strict, reason=f"{own.folder.name}: {reason}"))
 
 
 @pytest.hookimpl(optionalhook=True)

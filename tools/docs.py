@@ -35,6 +35,7 @@ from tests.pairs import test_limits
 
 from . import conformance, markdown
 from .bench import page as performance
+from .bench.features import features  # noqa: F401  # docs/scaling.md calls it
 from .bench.sizing import tables as sizing  # noqa: F401  # docs/scaling.md calls it
 from .settings import defaults, explained, read_names, readers
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.lib.locks import pins
 from tests.lib.stack import Stack, run_stack
 from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base_images
 from tests.pairs.conftest import pytest_generate_tests, pytest_runtest_makereport  # noqa: F401
@@ -26,6 +27,21 @@ def app_base(pair: Pair) -> str:
     return "full" if number % 2 == 0 or needs_packages else "minimal"
 
 
+def add_abilities(factory: Path) -> None:
+    """Add the test application to the project's create_app()."""
+    text = factory.read_text(encoding="utf-8")
+    # As docs/applications.md says: inside the boundary, and outside of what handles responses only.
+    inner = "    failures.init_app(app)\n"
+    for old, new in (
+        ("\nfrom flask import", "\nimport abilities\nfrom flask import"),
+        (inner, "    abilities.sockets.socketio.init_app(app)\n" + inner),
+        ("\n    return app\n", "\n    abilities.init_app(app)\n    return app\n"),
+    ):
+        assert old in text, f"{factory}: the test application goes where {old.strip()!r} is"
+        text = text.replace(old, new, 1)
+    factory.write_text(text, encoding="utf-8")
+
+
 @pytest.fixture(scope="session")
 def project(
     request: pytest.FixtureRequest, pair: Pair, tmp_path_factory: pytest.TempPathFactory
@@ -34,16 +50,13 @@ def project(
     into = tmp_path_factory.mktemp(f"application-{pair}")
     project = make_project(pair, into, request.config.getoption("mutation"))
     shutil.copytree(APP / "abilities", project / "src" / "abilities")
-    factory = project / "src" / PACKAGE / "__init__.py"
-    text = factory.read_text(encoding="utf-8")
-    text = text.replace("\nfrom flask import", "\nimport abilities\nfrom flask import", 1)
-    text = text.replace("\n    return app\n", "\n    abilities.init_app(app)\n    return app\n", 1)
-    # As docs/applications.md says: inside the boundary, and outside of what handles responses only.
-    inner = "    failures.init_app(app)\n"
-    text = text.replace(inner, "    abilities.sockets.socketio.init_app(app)\n" + inner, 1)
-    factory.write_text(text, encoding="utf-8")
-    with (project / "requirements.txt").open("a", encoding="utf-8") as requirements:
-        requirements.write((APP / "requirements.txt").read_text(encoding="utf-8"))
+    add_abilities(project / "src" / PACKAGE / "__init__.py")
+    requirements = project / "requirements.txt"
+    pinned = requirements.read_text(encoding="utf-8")
+    # An existing project may have some of them.
+    missing = pins((APP / "requirements.txt").read_text(encoding="utf-8"))
+    more = [block for name, block in missing.items() if name not in pins(pinned)]
+    requirements.write_text(pinned + "".join(more), encoding="utf-8")
     write_samples(project / "samples")
     (project / ".env").write_text(f"APP_BASE={app_base(pair)}\nWEBSOCKETS=on\n", encoding="utf-8")
     certificates = project / "certificates"

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
+from tests.lib.existing import existing
 from tests.lib.template import PAIRS
 
 from .case import Case
@@ -112,7 +113,9 @@ class Accepted:
 
 
 def accepted() -> list[Accepted]:
-    """Return all entries of accepted.toml."""
+    """Return all entries of accepted.toml; none for an existing project, which has its own."""
+    if existing():
+        return []
     data = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))
     return [
         Accepted(**{**entry, "pairs": tuple(entry["pairs"])}) for entry in data.get("accepted", [])
@@ -155,7 +158,7 @@ def is_cut_short(observations: Iterable[Observation]) -> bool:
 def group(values: Mapping[str, str]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Return each value with its pairs, the most common value first."""
     sides: dict[str, list[str]] = {}
-    for pair in sorted(values, key=NAMES.index):
+    for pair in sorted(values, key=order):
         sides.setdefault(values[pair], []).append(pair)
     ordered = sorted(sides.items(), key=lambda side: -len(side[1]))
     return tuple((value, tuple(pairs)) for value, pairs in ordered)
@@ -220,6 +223,8 @@ def shape(sides: Sequence[Sequence[str]]) -> str:
     differ from the majority.
     """
     of = {str(pair): pair for pair in PAIRS}
+    if not {name for side in sides for name in side} <= of.keys():
+        return " | ".join(short(side) for side in sides[1:])
     for kind in ("proxy", "server"):
         groups = [sorted({getattr(of[name], kind) for name in side}) for side in sides]
         if sum(map(len, groups)) == len({each for names in groups for each in names}):
@@ -243,7 +248,12 @@ def short(pairs: Iterable[str]) -> str:
         if both <= left:
             words.append(f"{server}-*")
             left -= both
-    return " ".join(words + sorted(left, key=NAMES.index))
+    return " ".join(words + sorted(left, key=order))
+
+
+def order(name: str) -> int:
+    """Return a pair's place among all pairs; an existing project is the last."""
+    return NAMES.index(name) if name in NAMES else len(NAMES)
 
 
 def clipped(value: str, length: int = 300) -> str:

@@ -1,4 +1,7 @@
-"""All pairs run once, in one process, which sends them the whole corpus."""
+"""All pairs run once, in one process, which sends them the whole corpus.
+
+An existing project runs beside the generated pair of its choices.
+"""
 
 from collections.abc import Iterator
 
@@ -6,6 +9,7 @@ import pytest
 
 from tests.lib.template import PAIRS, Pair
 from tests.pairs.mutations import MUTATIONS
+from tests.pairs.project import OWN
 
 from .case import corpus
 from .compare import Difference, accepted, compare, unexplained
@@ -35,7 +39,7 @@ def fleet(
     request: pytest.FixtureRequest, engine: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Fleet]:
     pairs, mutation = chosen(request.config)
-    if len(pairs) < 2:
+    if len(pairs) < 2 and not OWN:
         pytest.skip("a single pair cannot be compared with others")
     with run_fleet(pairs, tmp_path_factory.mktemp("differential"), mutation=mutation) as fleet:
         yield fleet

@@ -16,7 +16,7 @@ import requests
 
 from tests.lib.stack import Stack, run_stack
 from tests.lib.template import Pair
-from tests.pairs.project import PACKAGE, make_project
+from tests.pairs.project import OWN, PACKAGE, make_project, new_project
 
 from .case import Case
 from .observe import Observation, parse_log
@@ -36,6 +36,7 @@ class Member:
     """One pair, with the records of its application and the log of its proxy."""
 
     stack: Stack
+    name: str
     client: str = ""
     port: int = 0
     # The offset of the unread part of the record.
@@ -49,11 +50,6 @@ class Member:
         self.port = self.stack.port
         self.stack.docker.close()
         threading.Thread(target=self.follow_log, daemon=True).start()
-
-    @property
-    def name(self) -> str:
-        """The pair's name."""
-        return str(self.stack.pair)
 
     def follow_log(self) -> None:
         """Store the proxy's log entries by request ID, until its container is removed."""
@@ -177,7 +173,8 @@ def run_fleet(
 ) -> Iterator[Fleet]:
     """Generate, build and start these pairs, and stop them at the end.
 
-    ``mutation``: a pair's name and the number of the mutation to apply to it.
+    An existing project is started too, with the name "project". ``mutation``: a pair's name and the
+    number of the mutation to apply to it.
     """
     os.environ.update(RECORDING_APPLICATION=str(APPLICATION), PACKAGE=PACKAGE)
 
@@ -185,11 +182,16 @@ def run_fleet(
         name = f"differential-{project.name}-{os.getpid()}"
         return run_stack(pair, project, name, APPLICATION / "compose.yaml")
 
-    makers = []
     # In sequence, because Cookiecutter changes the working directory.
+    projects: dict[str, tuple[Pair, Path]] = {}
     for pair in pairs:
         broken = mutation[1] if mutation and mutation[0] == str(pair) else None
-        project = make_project(pair, folder / str(pair), broken)
+        make = new_project if OWN else partial(make_project, mutation=broken)
+        projects[str(pair)] = pair, make(pair, folder / str(pair))
+    if OWN:
+        projects["project"] = OWN.pair, OWN.copy(folder)
+    makers = []
+    for pair, project in projects.values():
         # Written by the container's user.
         (project / "seen").mkdir()
         (project / "seen").chmod(0o777)
@@ -200,4 +202,5 @@ def run_fleet(
         side_by_side(makers, AT_A_TIME) as stacks,
         ThreadPoolExecutor(len(stacks)) as pool,
     ):
-        yield Fleet([Member(stack) for stack in stacks], pool)
+        members = [Member(stack, name) for name, stack in zip(projects, stacks, strict=True)]
+        yield Fleet(members, pool)

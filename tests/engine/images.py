@@ -44,8 +44,8 @@ class StandIn:
 
     @cached_property
     def repository(self) -> str:
-        """The name of the recipe's folder."""
-        return self.image.removeprefix("docker.io/").removeprefix("library/").partition(":")[0]
+        """The name of the recipe's folder: the last part of the image's name."""
+        return self.image.partition(":")[0].rpartition("/")[2]
 
     @cached_property
     def folder(self) -> Path:
@@ -61,12 +61,12 @@ class StandIn:
     @cached_property
     def version(self) -> str:
         """The version in the tag; empty if the tag names a suite."""
-        return re.match(r"[\d.]*", self._tag)[0]
+        return re.match(r"v?([\d.]*)", self._tag)[1]
 
     @cached_property
     def suite(self) -> str:
         """The Debian suite in the tag, or the default."""
-        words = re.findall(r"[a-z]+", self._tag)
+        words = re.findall(r"[a-z]{2,}", self._tag)
         return next((word for word in words if word not in ("slim", "latest")), SUITE)
 
     @cached_property

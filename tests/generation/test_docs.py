@@ -47,7 +47,13 @@ NOT_RUN = {
 RUN_FROM_READMES = ["docker compose up --build --wait"]
 
 # Settings without a default, for which .env.example shows an example value.
-EXAMPLES = {"CA_BUNDLE", "PIP_CONF", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+EXAMPLES = {
+    "CA_BUNDLE",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "PIP_CONF",
+    "TLS_CONTACT",
+    "TLS_DOMAIN",
+}
 
 
 # --- Generated pages ---

@@ -1,6 +1,7 @@
 """The hooks: repeated runs, and their requirements."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -65,6 +66,31 @@ def test_hooks_do_not_depend_on_the_system(hook):
     }
     assert not imported & {"os", "subprocess"}
     assert not used & {"open", "write_text", "read_text", "symlink_to"}
+
+
+@pytest.mark.parametrize(
+    ("template", "repository"),
+    [
+        ("gh:some-one/a.template", "some-one/a.template"),
+        ("https://github.com/some-one/template", "some-one/template"),
+        ("https://github.com/some-one/template.git", "some-one/template"),
+        ("git@github.com:some-one/template.git", "some-one/template"),
+        ("/home/me/template", None),
+        (".", None),
+        ("https://gitlab.com/some-one/template", None),
+        ("https://github.com/some-one/template/archive/v1.zip", None),
+    ],
+)
+def test_the_templates_repository(template, repository):
+    (hook,) = [hook for hook in HOOKS if hook.stem == "post_gen_project"]
+    nodes = ast.parse(hook.read_text(encoding="utf-8")).body
+    (pattern,) = [
+        node.value.args[0].value
+        for node in nodes
+        if isinstance(node, ast.Assign) and node.targets[0].id == "REPOSITORY"
+    ]
+    found = re.fullmatch(pattern, template)
+    assert (found and found[1]) == repository
 
 
 def test_generating_again_keeps_the_signing_key_and_what_was_added(tmp_path):

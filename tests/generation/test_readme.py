@@ -16,6 +16,7 @@ NOT_RUN = {
     "docker compose exec db psql --username postgres": "it is interactive",
     r'docker compose exec db psql --username postgres --command "\password app"': "it asks for one",
     "docker compose logs --follow app": "it does not end",
+    "make test PROJECT=": "it is a command of this repository, which tests/existing runs",
     "python3 lock.py --upgrade": "`make locks` runs its commands with this option",
     "sudo systemctl start docker": "the engine runs",
 }

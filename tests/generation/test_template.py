@@ -126,9 +126,9 @@ def own_choice(path: Path) -> list[str]:
     return [parts[3]] if "variants" in parts and parts[3] in CHOICES else []
 
 
-# Tests that may name choices: observed behaviour, platforms, replacements of images, and
-# comparisons.
-KNOW_CHOICES = {"pairs", "differential", "hosting", "engine"}
+# Tests that may name choices: observed behaviour, platforms, replacements of images, comparisons,
+# and edits of projects.
+KNOW_CHOICES = {"pairs", "differential", "existing", "hosting", "engine"}
 
 
 def one_source_files() -> list[Path]:

@@ -4,27 +4,22 @@ import gzip
 import shutil
 from pathlib import Path
 
+from tests.lib.existing import existing
 from tests.lib.template import PROXIES, PYTHON_VERSIONS, Pair, generate
 from tests.pairs.mutations import MUTATIONS
 from tests.pairs.static_files import COMPRESSED, NAMED, OWN_COPY
 
-PACKAGE = "probed"
+OWN = existing()
+PACKAGE = OWN.package if OWN else "probed"
 PROBE = Path(__file__).parent / "probe"
 
 
 def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
-    """Generate the pair's project in its own folder and return its path.
+    """Generate the pair's project in its own folder, or copy the existing one; return its path.
 
     All test folders that use this function share image layers.
     """
-    project = generate(
-        into,
-        project_slug=f"pair-{pair}".replace("_", "-"),
-        package_name=PACKAGE,
-        wsgi_server=pair.server,
-        proxy=pair.proxy,
-        python_version=python_version(pair),
-    )
+    project = OWN.copy(into) if OWN else new_project(pair, into)
     static = project / "src" / PACKAGE / "static"
     shutil.copytree(PROBE / "static", static, dirs_exist_ok=True)
     add_static_files(static)
@@ -35,6 +30,18 @@ def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
         assert broken.old in text
         file.write_text(text.replace(broken.old, broken.new), encoding="utf-8")
     return project
+
+
+def new_project(pair: Pair, into: Path) -> Path:
+    """Generate the pair's project."""
+    return generate(
+        into,
+        project_slug=f"pair-{pair}".replace("_", "-"),
+        package_name=PACKAGE,
+        wsgi_server=pair.server,
+        proxy=pair.proxy,
+        python_version=python_version(pair),
+    )
 
 
 def add_static_files(static: Path) -> None:

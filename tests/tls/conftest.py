@@ -8,14 +8,13 @@ import pytest
 
 from tests.lib.readme import commands
 from tests.lib.stack import run, run_stack
-from tests.lib.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, base_images, generate
+from tests.lib.template import PROXIES, PYTHON_VERSIONS, SERVERS, Pair, generate
 from tests.lib.tried import try_on
 from tests.tls.https import HttpsStack
 
 PACKAGE = "probed"
 # The test views that are added to the application.
 PROBE = Path(__file__).parents[1] / "pairs" / "probe"
-AUTHORITY = Path(__file__).parent / "authority"
 
 # Servers that the hosting tests do not use, behind alternating proxies.
 PAIRS_TRIED = [
@@ -42,19 +41,18 @@ def project(pair: Pair, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def make_certificate(project: Path, folder: Path) -> None:
     """Create a certificate below ``folder`` with the commands of the project's README."""
-    lines = commands(project / "docs" / "production.md", "HTTPS").splitlines()
+    lines = commands(project / "docs" / "production.md", "Your own certificate").splitlines()
     own = [line for line in lines if not line.startswith("docker ")]
     run(["bash", "-euo", "pipefail", "-c", "\n".join(own)], cwd=folder)
 
 
 @pytest.fixture(scope="session")
 def stack(engine: None, pair: Pair, project: Path) -> Iterator[HttpsStack]:
-    """The pair with compose.tls.yaml, the probe's views, and a certificate authority."""
+    """The pair with compose.tls.yaml and the probe's views."""
     make_certificate(project, project)
-    os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE, AUTHORITY=str(AUTHORITY))
-    (os.environ["AUTHORITY_BASE"],) = base_images(PYTHON_VERSIONS[:1], [])
+    os.environ.update(PROBE=str(PROBE), PACKAGE=PACKAGE)
     name = f"{project.name}-{os.getpid()}"
-    overlays = project / "compose.tls.yaml", PROBE / "compose.yaml", AUTHORITY / "compose.yaml"
+    overlays = project / "compose.tls.yaml", PROBE / "compose.yaml"
     with run_stack(pair, project, name, *overlays, kind=HttpsStack) as stack, stack.tunnel():
         yield stack
 

@@ -137,7 +137,8 @@ def next_certificate(project: Path, tmp_path: Path) -> Path:
 def reload(stack: HttpsStack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reload the certificate with the README's command."""
     monkeypatch.setenv("COMPOSE_PROJECT_NAME", stack.name)
-    command = commands(stack.folder / "docs" / "production.md", "HTTPS").splitlines()[-1]
+    page = stack.folder / "docs" / "production.md"
+    command = commands(page, "Your own certificate").splitlines()[-1]
     run(["bash", "-c", command], cwd=stack.folder)
 
 

@@ -9,6 +9,7 @@ from tests.lib.template import Pair, generate
 
 CRUFT = [sys.executable, "-m", "cruft"]
 UPDATE = [*CRUFT, "update", "--skip-apply-ask"]
+IGNORED = {".git", "__pycache__", ".cruft.json", "conformance.yml"}
 PACKAGE = Path("src", "my_flask_service")
 
 ROUTE = """
@@ -69,12 +70,13 @@ def work_on(project: Path) -> Path:
 def contents(project: Path) -> dict[str, bytes | None]:
     """Return a project's files with their content, and its folders, without git's and cruft's.
 
-    Leftovers of patches are included.
+    Leftovers of patches are included. Not so the workflow that names the template's repository: a
+    project of a local copy has none.
     """
     return {
         path.relative_to(project).as_posix(): path.read_bytes() if path.is_file() else None
         for path in project.rglob("*")
-        if not {".git", "__pycache__", ".cruft.json"} & set(path.relative_to(project).parts)
+        if not IGNORED & set(path.relative_to(project).parts)
     }
 
 

@@ -43,8 +43,13 @@ def follow(folder: Path, heading: str) -> None:
 
 
 def test_begin(template, tmp_path):
-    """The project equals one of Cookiecutter, except for the signing key."""
+    """The project equals one of Cookiecutter, except for the signing key.
+
+    It has a workflow that calls the template's own.
+    """
     follow(tmp_path, "Begin")
+    workflow = tmp_path / "my-flask-service" / ".github" / "workflows" / "conformance.yml"
+    assert "uses: OWNER/REPO/.github/workflows/" in workflow.read_text(encoding="utf-8")
     made = contents(tmp_path / "my-flask-service")
     new = contents(generate(tmp_path / "new"))
     assert made.pop("secrets/secret_key") != new.pop("secrets/secret_key")

@@ -49,6 +49,8 @@ class Work:
     body: int = 0
     # Further paths; requests use all paths in turn.
     others: tuple[str, ...] = ()
+    # Header fields, such as "Accept-Encoding: gzip".
+    headers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -159,6 +161,7 @@ class Generator:
             f"--duration={seconds:g}s",
             "--timeout=10s",
             "--script=/report.lua",
+            *(f"--header={header}" for header in work.headers),
             self.url + work.path,
             "--",
             str(work.body),

@@ -57,14 +57,17 @@ HALF_LOAD_STEPS = 6
 
 
 @contextmanager
-def project_of(pair: Pair) -> Iterator[tuple[Path, float]]:
-    """Yield the pair's project, on the newest Python, and the seconds that its generation took."""
+def project_of(pair: Pair, template: Path = ROOT, suffix: str = "") -> Iterator[tuple[Path, float]]:
+    """Yield the pair's project, on the newest Python, and the seconds that its generation took.
+
+    ``template`` is a checkout of this repository; ``suffix`` is part of the project's name.
+    """
     os.environ.update(BENCH=str(APP), PACKAGE=PACKAGE)
     # The name is unique, so that several benches can run on this machine.
-    slug = f"bench-{pair}-{os.getpid()}".replace("_", "-")
+    slug = f"bench-{pair}-{os.getpid()}{suffix}".replace("_", "-")
     with tempfile.TemporaryDirectory() as folder:
         seconds = generate(
-            ROOT,
+            template,
             Path(folder),
             *(f"project_slug={slug}", f"package_name={PACKAGE}"),
             *(f"wsgi_server={pair.server}", f"proxy={pair.proxy}"),

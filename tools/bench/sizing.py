@@ -1,9 +1,9 @@
 """`make bench-sizing`: measure how a service scales, in half an hour; write docs/scaling.json."""
 
-import argparse
 import json
 import resource
 import socket
+from argparse import ArgumentParser
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -202,12 +202,17 @@ def tables(part: str) -> str:
     return parts[part](found)
 
 
+def new_parser(target: str, description: str, rounds: int, seconds: int) -> ArgumentParser:
+    """Return the parser of a command that measures in rounds, with these defaults."""
+    parser = ArgumentParser(prog=f"make {target}", description=description)
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--seconds", type=int, default=seconds, help="of each figure in a round")
+    return parser
+
+
 def main() -> None:
     """Measure everything; write the file after each part."""
-    parser = argparse.ArgumentParser(prog="make bench-sizing", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--seconds", type=int, default=SECONDS, help="of each figure in a round")
-    chosen = parser.parse_args()
+    chosen = new_parser("bench-sizing", __doc__, ROUNDS, SECONDS).parse_args()
     prepare_engine(PYTHON_VERSIONS[:1], PROXIES)
     load.build()
     facts: Facts = {

@@ -1,0 +1,1 @@
+"""Existing projects, as owners have edited them: make test PROJECT=../my-service."""
