@@ -89,7 +89,7 @@ database: .venv/ready ## run only the tests of projects with a database
 	$(PYTHON) -m pytest tests/database -n $(JOBS)
 
 conformance: .venv/ready ## test every pair, write docs/conformance.md and the table of docs/applications.md; with PAIR=uwsgi-apache, that pair's part
-	$(PYTHON) -m pytest -p tools.conformance -n $(JOBS) tests/pairs tests/application $(addprefix --pair ,$(PAIR))
+	$(PYTHON) -m pytest -p tools.conformance -n $(JOBS) tests/pairs tests/application tests/tls $(addprefix --pair ,$(PAIR))
 	$(PYTHON) -m tools.docs
 
 mutations: .venv/ready ## check in half an hour that the tests detect deliberate faults, write docs/mutations.md; with NEW=1, only new ones

@@ -51,6 +51,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
     """Return the results of each pair, from pytest's reports by outcome."""
     passed: dict[Pair, Counter[str]] = defaultdict(Counter)
     counts: dict[Pair, Counter[str]] = defaultdict(Counter)
+    https: dict[Pair, Counter[str]] = defaultdict(Counter)
     limits: dict[Pair, list[dict[str, str]]] = defaultdict(list)
     abilities: dict[Pair, Abilities] = defaultdict(dict)
     for outcome in ("passed", "xfailed"):
@@ -58,14 +59,15 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
             reason = report.wasxfail if outcome == "xfailed" else ""
             if found := ability_of(report.nodeid):
                 add_ability(abilities[found[0]], found[1], reason)
+            # Counts that a test reported with record_property().
+            reported = {name: n for name, n in report.user_properties if isinstance(n, int)}
+            if report.nodeid.startswith("tests/tls/") and (placed := place(report.nodeid)):
+                https[placed[0]].update(reported)
             if not (placed := probe_of(report.nodeid)):
                 continue
             pair, concern, probe = placed
             passed[pair][concern] += outcome == "passed"
-            # Counts that a test reported with record_property().
-            for name, value in report.user_properties:
-                if isinstance(value, int):
-                    counts[pair][name] += value
+            counts[pair].update(reported)
             if outcome == "xfailed":
                 limits[pair].append({"probe": probe, "reason": reason})
     recorded: dict[str, Facts] = defaultdict(dict)
@@ -76,6 +78,9 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
             "counts": dict(sorted(counts[pair].items())),
             "expected_failures": sorted(limits[pair], key=lambda limit: limit["probe"]),
         }
+    for pair, found in https.items():
+        if found:
+            recorded[str(pair)]["https"] = dict(sorted(found.items()))
     for pair, found in abilities.items():
         recorded[str(pair)]["abilities"] = dict(sorted(found.items()))
     return dict(recorded)
@@ -105,15 +110,14 @@ def render(pairs: dict[str, Facts]) -> str:
             for pair, facts in pairs.items()
         ),
     )
-    if counted := sorted({name for facts in pairs.values() for name in facts["counts"]}):
-        lines += ["## Counts", ""]
-        lines += table(
-            ["pair", *counted],
-            (
-                [pair, *(facts["counts"].get(name, 0) for name in counted)]
-                for pair, facts in pairs.items()
-            ),
-        )
+    for key, heading in (("counts", "## Counts"), ("https", "## HTTPS")):
+        rows = {pair: facts[key] for pair, facts in pairs.items() if facts.get(key)}
+        if counted := sorted({name for row in rows.values() for name in row}):
+            lines += [heading, ""]
+            lines += table(
+                ["pair", *counted],
+                ([pair, *(row.get(name, 0) for name in counted)] for pair, row in rows.items()),
+            )
     lines += ["## Expected failures", ""]
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
     for pair, facts in pairs.items():
