@@ -51,6 +51,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=600, help="how long to search")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9, help="of the search")
     parser.add_argument("--corpus", action="store_true", help="send the corpus instead")
+    parser.add_argument("--features", action="store_true", help="turn optional features on")
     parser.add_argument(
         "--pair", action="append", choices=[str(pair) for pair in PAIRS], help="may be repeated"
     )
@@ -60,7 +61,10 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     prepare_engine(PYTHON_VERSIONS, PROXIES)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, run_fleet(pairs, Path(folder)) as fleet:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        run_fleet(pairs, Path(folder), features=chosen.features) as fleet,
+    ):
         print(f"started {len(pairs)} pairs in {time.monotonic() - began:.0f} s", file=sys.stderr)
         if chosen.corpus:
             left = run_corpus(fleet)

@@ -25,6 +25,8 @@ from .wire import converse
 APPLICATION = Path(__file__).parent / "app"
 # A small body limit keeps cases near the limit cheap; some cases wait for the timeout.
 SETTINGS = {"MAX_CONTENT_LENGTH": "65536", "REQUEST_TIMEOUT": "5"}
+# Settings that turn optional features on.
+FEATURES = {"COMPRESS": "on", "WEBSOCKETS": "on"}
 # Starting more pairs in parallel is not faster on two cores.
 AT_A_TIME = 2
 
@@ -169,12 +171,16 @@ def side_by_side(
 
 @contextmanager
 def run_fleet(
-    pairs: Sequence[Pair], folder: Path, *, mutation: tuple[str, int] | None = None
+    pairs: Sequence[Pair],
+    folder: Path,
+    *,
+    mutation: tuple[str, int] | None = None,
+    features: bool = False,
 ) -> Iterator[Fleet]:
     """Generate, build and start these pairs, and stop them at the end.
 
     An existing project is started too, with the name "project". ``mutation``: a pair's name and the
-    number of the mutation to apply to it.
+    number of the mutation to apply to it. ``features``: whether optional features are on.
     """
     os.environ.update(RECORDING_APPLICATION=str(APPLICATION), PACKAGE=PACKAGE)
 
@@ -195,7 +201,8 @@ def run_fleet(
         # Written by the container's user.
         (project / "seen").mkdir()
         (project / "seen").chmod(0o777)
-        lines = [f"{name}={value}\n" for name, value in SETTINGS.items()]
+        settings = SETTINGS | (FEATURES if features else {})
+        lines = [f"{name}={value}\n" for name, value in settings.items()]
         (project / ".env").write_text("".join(lines), encoding="utf-8")
         makers.append(partial(start, pair, project))
     with (
