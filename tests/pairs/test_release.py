@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from tests.lib.load import Outcome, ask, load
-from tests.lib.readme import run_readme
+from tests.lib.readme import run_readme, run_shell
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import PAIRS
 from tests.pairs.project import PACKAGE, PROBE
@@ -98,6 +98,22 @@ def test_release_that_does_not_start(released: Stack):
         release(released)
     assert failed(running.outcomes) == []
     assert released.get("/probe/host").text == before
+    assert {container.name for container in released.containers("next")} == set()
+
+
+@pytest.mark.pairs(PAIRS[:2])
+def test_release_that_was_interrupted(released: Stack):
+    """The next run of the command completes it first, and no request fails."""
+    before = released.get("/probe/host").text
+    script = (released.folder / "release.sh").read_text(encoding="utf-8")
+    begun, after, _ = script.partition("touch /tmp/next\n")
+    assert after
+    run_shell(begun + after, released.folder)
+    wait_until(lambda: released.get("/probe/host").text != before, timeout=10)
+    with load(f"{released.url}/probe/work/0.01/") as running:
+        release(released)
+    assert running.count(200) > 50
+    assert failed(running.outcomes) == []
     assert {container.name for container in released.containers("next")} == set()
 
 
