@@ -521,6 +521,13 @@ MUTATIONS = [
         "docker compose rm --stop --force next\n    echo",
         "echo",
     ),
+    Mutation(
+        "release",
+        "gunicorn-nginx",
+        "release.sh",
+        "2>/dev/null; then\n    replace",
+        "2>/dev/null; then\n    true",
+    ),
     # Restarts
     Mutation(
         "restart", "waitress-nginx", "compose.yaml", "restart: unless-stopped", 'restart: "no"'

@@ -103,14 +103,18 @@ def test_release_that_does_not_start(released: Stack):
 
 @pytest.mark.pairs(PAIRS[:2])
 def test_release_that_was_interrupted(released: Stack):
-    """The next run of the command completes it first, and no request fails."""
+    """The next run of the command, with other files, completes it first, and no request fails."""
     before = released.get("/probe/host").text
     script = (released.folder / "release.sh").read_text(encoding="utf-8")
     begun, after, _ = script.partition("touch /tmp/next\n")
     assert after
     run_shell(begun + after, released.folder)
     wait_until(lambda: released.get("/probe/host").text != before, timeout=10)
-    with load(f"{released.url}/probe/work/0.01/") as running:
+    view = released.folder / "src" / PACKAGE / "pages.py"
+    with (
+        load(f"{released.url}/probe/work/0.01/") as running,
+        changed(view, f"# {uuid4().hex}\n"),
+    ):
         release(released)
     assert running.count(200) > 50
     assert failed(running.outcomes) == []
