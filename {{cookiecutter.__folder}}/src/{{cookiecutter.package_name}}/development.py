@@ -7,14 +7,12 @@ import os
 import secrets
 import sys
 import threading
-from collections.abc import Iterable
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Any
 
 import click
 from flask import Flask
 from flask.helpers import get_debug_flag
 from werkzeug.serving import BaseWSGIServer
-from werkzeug.wsgi import ClosingIterator
 
 from . import logs
 
@@ -55,53 +53,56 @@ def configure_logs(level: str) -> None:
     logging.getLogger("werkzeug").addFilter(keep_server_message)
 
 
-class RequestsInProgress:
-    """WSGI middleware that lets requests complete before the process exits.
+class Connections:
+    """The open connections of Flask's server, each with one request.
 
-    Flask's server exits when a module changes. Without this, the proxy would respond to these
-    requests with 502.
+    Flask's server exits when a module changes. The requests that it has accepted must complete
+    first: otherwise, the proxy would respond to them with 502.
     """
 
-    def __init__(self, wsgi_app: WSGIApplication) -> None:
-        self.wsgi_app = wsgi_app
+    def __init__(self, server: BaseWSGIServer) -> None:
         self.count = 0
         self.changed = threading.Condition()
-        atexit.register(self.wait)
+        self.process, self.close = server.process_request, server.shutdown_request
+        server.process_request = self.begin  # type: ignore[method-assign,assignment]
+        server.shutdown_request = self.end  # type: ignore[method-assign,assignment]
 
-    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    def begin(self, connection: Any, address: Any) -> None:
+        """Count a connection from the moment when it is accepted, before its thread starts."""
         self.add(1)
-        try:
-            body = self.wsgi_app(environ, start_response)
-        except BaseException:
-            self.add(-1)
-            raise
-        return ClosingIterator(body, lambda: self.add(-1))
+        self.process(connection, address)
+
+    def end(self, connection: Any) -> None:
+        """Close a connection after its response."""
+        self.close(connection)
+        self.add(-1)
 
     def add(self, number: int) -> None:
-        """Count requests that begin or end."""
+        """Change the number of open connections."""
         with self.changed:
             self.count += number
             self.changed.notify_all()
 
     def wait(self) -> None:
-        """Wait until no request is in progress, at most one second: streams may be endless."""
+        """Wait until no connection is open, at most one second: streams may be endless."""
         with self.changed:
             self.changed.wait_for(lambda: self.count == 0, timeout=1)
 
 
 def serve_until_exit(server: BaseWSGIServer, poll_interval: float = 0.1) -> None:
-    """Serve like Flask's server, but accept no connection once the process exits.
+    """Serve like Flask's server, but complete the accepted requests before the process exits.
 
-    The next process accepts those that wait: it inherits the listening socket.
+    The next process accepts the connections that wait: it inherits the listening socket.
     """
+    # The last registered function is the first to be called.
+    atexit.register(Connections(server).wait)
     atexit.register(server.shutdown)
     serve_forever(server, poll_interval)
 
 
-def init_app(app: Flask) -> None:
+def init_app(_: Flask) -> None:
     """In debug mode, make restarts of Flask's server go unnoticed."""
     if get_debug_flag():
-        app.wsgi_app = RequestsInProgress(app.wsgi_app)  # type: ignore[method-assign]
         # The same PIN for the debugger after each restart.
         os.environ.setdefault("WERKZEUG_DEBUG_PIN", f"{secrets.randbelow(10**9):09}")
         BaseWSGIServer.serve_forever = serve_until_exit  # type: ignore[assignment,method-assign]

@@ -1,11 +1,12 @@
 import importlib
 import logging
 import re
+import socket
 import sys
 import threading
 
 import pytest
-from werkzeug.test import Client
+from werkzeug.serving import make_server
 
 
 @pytest.fixture(autouse=True)
@@ -54,30 +55,44 @@ def test_a_terminal_shows_colours(make_app, capsys, monkeypatch):
 
 
 @pytest.fixture
-def in_progress(package):
-    """Make the middleware around a WSGI application."""
-    return importlib.import_module(f"{package.__name__}.development").RequestsInProgress
+def server(package):
+    """Run Flask's server, which counts its connections; yield its address and these."""
+    server = make_server("127.0.0.1", 0, lambda environ, start_response: 1 / 0, threaded=True)
+    development = importlib.import_module(f"{package.__name__}.development")
+    connections = development.Connections(server)
+    serving = threading.Thread(target=server.serve_forever)
+    serving.start()
+    yield server.server_address, connections
+    server.shutdown()
+    serving.join()
+    server.server_close()
 
 
-def test_the_process_waits_for_requests_in_progress(in_progress):
-    def wsgi_app(environ, start_response):
-        start_response("200 OK", [])
-        yield b"a"
+def count_is(connections, number):
+    with connections.changed:
+        return connections.changed.wait_for(lambda: connections.count == number, timeout=5)
+
+
+def test_the_process_waits_for_accepted_connections(server):
+    address, connections = server
+    waiting = threading.Thread(target=connections.wait)
+    with socket.create_connection(address) as client:
+        assert count_is(connections, 1)
         waiting.start()
         waiting.join(0.1)
-        waited.append(waiting.is_alive())
-
-    waited = []
-    middleware = in_progress(wsgi_app)
-    waiting = threading.Thread(target=middleware.wait)
-    Client(middleware).get("/", buffered=True).close()
-    waiting.join(0.5)
-    assert waited == [True]
+        assert waiting.is_alive()
+        # A failed request counts no longer, too.
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert client.recv(100).startswith(b"HTTP/1.1 500")
+    assert count_is(connections, 0)
+    waiting.join(5)
     assert not waiting.is_alive()
 
 
-def test_a_failed_request_is_no_longer_in_progress(in_progress):
-    middleware = in_progress(lambda environ, start_response: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        Client(middleware).get("/")
-    assert middleware.count == 0
+def test_the_process_does_not_wait_for_long(server):
+    address, connections = server
+    with socket.create_connection(address):
+        assert count_is(connections, 1)
+        connections.wait()
+        assert connections.count == 1
+    assert count_is(connections, 0)
