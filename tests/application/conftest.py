@@ -50,6 +50,10 @@ def project(
     into = tmp_path_factory.mktemp(f"application-{pair}")
     project = make_project(pair, into, request.config.getoption("mutation"))
     shutil.copytree(APP / "abilities", project / "src" / "abilities")
+    for file in (project / "src" / "abilities").glob("*.py"):
+        # The name of an existing project's package.
+        text = file.read_text(encoding="utf-8").replace("probed", PACKAGE)
+        file.write_text(text, encoding="utf-8")
     add_abilities(project / "src" / PACKAGE / "__init__.py")
     requirements = project / "requirements.txt"
     pinned = requirements.read_text(encoding="utf-8")

@@ -6,6 +6,7 @@ from uuid import uuid4
 from requests import post
 
 from tests.lib.stack import Stack, wait_until
+from tests.pairs.project import PACKAGE
 
 from .together import results, together
 
@@ -62,7 +63,7 @@ def test_request_in_a_thread(stack: Stack):
     """The request in a thread, by copy_current_request_context."""
     responses = together(stack, [f"/threads/context?name={name}" for name in NAMES])
     assert [response.json() for response in responses] == [
-        {"found": ["probed", name]} for name in NAMES
+        {"found": [PACKAGE, name]} for name in NAMES
     ]
 
 

@@ -76,6 +76,13 @@ LARGER_UPLOADS = Owner(
             "      MAX_CONTENT_LENGTH: ${MAX_CONTENT_LENGTH:-20971520}\n",
         ),
     ),
+    (
+        "test_bodies.py::test_length_over_the_limit_is_refused_at_once[Expect: 100-continue]",
+        "test_bodies.py::test_body_over_the_limit[False]",
+        "test_bodies.py::test_body_over_the_limit[True]",
+        "test_limits.py::test_limit_of_a_request[with_body-10485760-413]",
+    ),
+    "Uploads may have 20 MB.",
 )
 ROBOTS = Owner(
     "A location",

@@ -38,6 +38,8 @@ class Existing:
     """An owner's project. Nothing in its folder is changed: the tests use a copy."""
 
     folder: Path
+    name: str
+    description: str
     package: str
     pair: Pair
     different: tuple[Different, ...]
@@ -108,7 +110,15 @@ def existing() -> Existing | None:
             " names its server and its proxy"
         )
     pair = Pair(choice("_servers", "SERVED_BY", abouts[0]), choice("_proxies", "BEHIND", abouts[0]))
-    return Existing(folder, abouts[0].parent.name, pair, read_contract(folder / CONTRACT))
+    about = read_toml(abouts[0])
+    return Existing(
+        folder,
+        str(about.get("PROJECT_NAME", "")),
+        str(about.get("DESCRIPTION", "")),
+        abouts[0].parent.name,
+        pair,
+        read_contract(folder / CONTRACT),
+    )
 
 
 def choice(kind: str, key: str, file: Path) -> str:

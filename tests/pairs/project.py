@@ -33,9 +33,11 @@ def make_project(pair: Pair, into: Path, mutation: int | None = None) -> Path:
 
 
 def new_project(pair: Pair, into: Path) -> Path:
-    """Generate the pair's project."""
+    """Generate the pair's project, with the texts of the existing one if there is one."""
+    texts = {"project_name": OWN.name, "description": OWN.description} if OWN else {}
     return generate(
         into,
+        **texts,
         project_slug=f"pair-{pair}".replace("_", "-"),
         package_name=PACKAGE,
         wsgi_server=pair.server,
