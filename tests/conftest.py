@@ -88,7 +88,7 @@ def scope(nodeid: str) -> str:
     placed = place(nodeid)
     if placed and existing():
         # There is one pair, so its folders run side by side.
-        return nodeid.rpartition("/")[0]
+        return nodeid.partition("::")[0].rpartition("/")[0]
     return str(placed[0]) if placed else nodeid.partition("::")[0]
 
 

@@ -102,7 +102,21 @@ ROBOTS = Owner(
 WORKER_CLASS = Owner(
     "Another worker class",
     Pair("gunicorn", "apache"),
-    (Edit("server/gunicorn.conf.py", 'worker_class = "gthread"', 'worker_class = "sync"'),),
+    (
+        Edit("server/gunicorn.conf.py", 'worker_class = "gthread"', 'worker_class = "sync"'),
+        # With more threads, Gunicorn would use gthread.
+        Edit("server/gunicorn.conf.py", 'threads = int(os.environ["WEB_THREADS"])', "threads = 1"),
+    ),
+    (
+        "test_connections.py::test_connections_to_the_application_are_kept",
+        "test_corpus.py::test_request[found/failure-before-a-length-of-0]",
+        "test_corpus.py::test_request[found/response-fails-after-its-length]",
+        "test_corpus.py::test_request[found/response-fails-after-its-length-with-large-header]",
+        "test_settings.py::test_many_threads",
+        "test_sockets.py::test_idle",
+        "test_sockets.py::test_stop_with_open_sockets[all]",
+    ),
+    "Synchronous workers keep no connections, have one thread, and close WebSockets differently.",
 )
 OWNERS = (LARGER_UPLOADS, ROBOTS, WORKER_CLASS)
 

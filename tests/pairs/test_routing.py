@@ -5,13 +5,14 @@ import pytest
 from tests.lib.raw_http import Raw
 from tests.lib.stack import Stack
 from tests.lib.template import FACTS
+from tests.pairs.project import OWN
 
 
 @pytest.mark.smoke
 def test_front_page_names_the_service_and_not_what_serves_it(stack: Stack):
     response = stack.get("/")
     assert response.status_code == 200
-    assert FACTS["project_name"] in response.text
+    assert (OWN.name if OWN else FACTS["project_name"]) in response.text
     assert FACTS["_servers"][stack.pair.server]["title"] not in response.text
     assert FACTS["_proxies"][stack.pair.proxy]["title"] not in response.text
 
