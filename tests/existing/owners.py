@@ -77,6 +77,7 @@ LARGER_UPLOADS = Owner(
         ),
     ),
     (
+        "test_bodies.py::test_length_over_the_limit_is_refused_at_once[Accept: */*]",
         "test_bodies.py::test_length_over_the_limit_is_refused_at_once[Expect: 100-continue]",
         "test_bodies.py::test_body_over_the_limit[False]",
         "test_bodies.py::test_body_over_the_limit[True]",
