@@ -12,17 +12,16 @@ from tests.lib.stack import prepare_engine
 from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS
 
 from .case import corpus
-from .compare import accepted, compare, report, unexplained
+from .compare import Accepted, accepted, compare, report, unexplained
 from .fleet import Fleet, run_fleet
 from .search import Search
 
 
-def run_corpus(fleet: Fleet) -> int:
+def run_corpus(fleet: Fleet, entries: list[Accepted]) -> int:
     """Send the corpus; print the unexplained differences, and return the number of causes."""
     cases = corpus()
     began = time.monotonic()
     found = fleet.run_all(cases)
-    entries = accepted()
     left = [
         difference
         for case, observations in zip(cases, found, strict=True)
@@ -35,10 +34,10 @@ def run_corpus(fleet: Fleet) -> int:
     return causes
 
 
-def run_search(fleet: Fleet, seconds: int, seed: int) -> int:
+def run_search(fleet: Fleet, entries: list[Accepted], seconds: int, seed: int) -> int:
     """Search; print the differences found, and return their number."""
     print(f"seed {seed}", file=sys.stderr)
-    search = Search(fleet, accepted(), time.monotonic() + seconds)
+    search = Search(fleet, entries, time.monotonic() + seconds)
     search.run(Random(seed))  # noqa: S311 (it chooses requests, no secrets)
     print(report(search.found))
     print(f"\n{search.summary()}")
@@ -60,6 +59,7 @@ def main() -> int:
     # Also remove the stacks after SIGTERM, which for example a workflow's time limit sends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     prepare_engine(PYTHON_VERSIONS, PROXIES)
+    entries = accepted(features=chosen.features)
     began = time.monotonic()
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -67,9 +67,9 @@ def main() -> int:
     ):
         print(f"started {len(pairs)} pairs in {time.monotonic() - began:.0f} s", file=sys.stderr)
         if chosen.corpus:
-            left = run_corpus(fleet)
+            left = run_corpus(fleet, entries)
         else:
-            left = run_search(fleet, chosen.seconds, chosen.seed)
+            left = run_search(fleet, entries, chosen.seconds, chosen.seed)
     return 1 if left else 0
 
 

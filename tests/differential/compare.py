@@ -17,6 +17,8 @@ from .wire import CLOSED
 
 ACCEPTED = Path(__file__).parent / "accepted.toml"
 MISSING = "(missing)"
+# The pairs of an entry for what depends on timing on every pair: any two may differ.
+ANY = ("*",)
 # Matches the parts of an outcome that are responses.
 RESPONSE = re.compile(r"\d{3} ")
 # Aspects whose values are part of the cause; for other aspects the values are ignored.
@@ -74,6 +76,8 @@ class Accepted:
     theirs: str = ""
     # Whether it depends on timing, so that it may not occur in every run of the corpus.
     sometimes: bool = False
+    # Whether it occurs only if optional features are on.
+    features: bool = False
 
     def __str__(self) -> str:
         return " ".join([self.aspect, *self.pairs, self.request, self.values, self.theirs]).strip()
@@ -91,7 +95,7 @@ class Accepted:
 
     def allows(self, one: str, value: str, other: str, other_value: str) -> bool:
         """Return whether two pairs may differ from each other with these values."""
-        if self.matches(one) == self.matches(other):
+        if self.pairs != ANY and self.matches(one) == self.matches(other):
             return False
         value, other_value = unlike(value, other_value)
         theirs = value if self.matches(one) else other_value
@@ -112,14 +116,16 @@ class Accepted:
         )
 
 
-def accepted() -> list[Accepted]:
-    """Return all entries of accepted.toml; none for an existing project, which has its own."""
+def accepted(*, features: bool = False) -> list[Accepted]:
+    """Return the entries of accepted.toml; none for an existing project, which has its own.
+
+    ``features``: whether optional features are on.
+    """
     if existing():
         return []
     data = tomllib.loads(ACCEPTED.read_text(encoding="utf-8"))
-    return [
-        Accepted(**{**entry, "pairs": tuple(entry["pairs"])}) for entry in data.get("accepted", [])
-    ]
+    entries = [Accepted(**{**entry, "pairs": tuple(entry["pairs"])}) for entry in data["accepted"]]
+    return [entry for entry in entries if features or not entry.features]
 
 
 def compare(
