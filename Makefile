@@ -48,7 +48,7 @@ existing: .venv/ready ## run only the tests of projects that their owners have e
 	$(PYTHON) -m pytest tests/existing
 
 matrix: .venv/ready ## test pairs with other versions of their server and proxy, and print a table; with PAIRS="gunicorn-nginx uwsgi-apache", only these
-	$(PYTHON) -m tools.matrix $(PAIRS)
+	PATH="$(CURDIR)/.venv/bin:$$PATH" $(PYTHON) -m tools.matrix $(PAIRS)
 
 smoke: .venv/ready ## run a few tests of every pair, in minutes
 	$(PYTHON) -m pytest tests/pairs -m smoke -n $(JOBS)
