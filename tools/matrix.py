@@ -128,7 +128,10 @@ def try_version(pair: Pair, folder: Path, change: Callable[[Path, Pair], str]) -
         version = change(project, pair)
     except (subprocess.CalledProcessError, engine.EngineError) as error:
         reason = (getattr(error, "stderr", "") or str(error)).strip().splitlines()[-1]
-        return Row(pair, f"{title}, {change.__name__}", None, f"not available: {reason}", True)
+        wanted = (
+            EXPECTATIONS["_proxies"][pair.proxy]["newest_image"] if is_proxy else change.__name__
+        )
+        return Row(pair, f"{title}, {wanted}", None, f"not available: {reason}", True)
     may_fail = not is_proxy and Version(version).is_prerelease
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "tests/pairs", f"--junitxml={report}"],
