@@ -5,6 +5,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
 from jinja2 import nodes
 
 from tests.lib.template import (
@@ -13,6 +14,7 @@ from tests.lib.template import (
     LICENSES,
     OPTIONS,
     PAIRS,
+    PROXIES,
     PYTHON_VERSIONS,
     ROOT,
     template_files,
@@ -151,3 +153,16 @@ def test_only_its_entry_and_folder_name_a_choice(path):
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         found = names.search(line)
         assert not found or OWN_DIRECTIVE.search(line), f"line {number} names {found[0]}: {line}"
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_the_container_for_certificates_has_the_proxys_user_and_the_known_image(proxy):
+    """compose.acme.yaml is not rendered, so it repeats both."""
+    facts = FACTS["_proxies"][proxy]
+    file = FOLDER / "variants" / "proxy" / proxy / "compose.acme.yaml"
+    client = yaml.safe_load(file.read_text(encoding="utf-8"))["services"][facts["acme_client"]]
+    if facts["acme_image"]:
+        assert client["image"].endswith(f":-{facts['acme_image']}}}")
+        assert client["user"] == facts["user"]
+    else:
+        assert not {"image", "user"} & client.keys()
