@@ -106,8 +106,9 @@ def test_images_are_built_from_the_newest_base_images(deploy: Path, platform: st
     if platform == "elastic-beanstalk":  # which builds on its machines
         text = (deploy / platform / "docker" / "compose.yaml").read_text(encoding="utf-8")
         services = yaml.load(text.replace("!reset ", "").replace("!override", ""), yaml.SafeLoader)
-        for service in services["services"].values():
-            assert service["build"]["pull"] is True
+        # Services without content are those that the file removes.
+        kept = [service for service in services["services"].values() if service]
+        assert kept and all(service["build"]["pull"] is True for service in kept)
     else:
         builds = re.findall(r"docker compose build.*", commands)
         assert builds and all(build.startswith("docker compose build --pull") for build in builds)
