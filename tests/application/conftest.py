@@ -62,7 +62,10 @@ def project(
     more = [block for name, block in missing.items() if name not in pins(pinned)]
     requirements.write_text(pinned + "".join(more), encoding="utf-8")
     write_samples(project / "samples")
-    (project / ".env").write_text(f"APP_BASE={app_base(pair)}\nWEBSOCKETS=on\n", encoding="utf-8")
+    # Processes that views spawn import the application again, 50 MB each: with the default limit of
+    # 512 MB, the kernel killed a worker process of the servers that use most memory.
+    settings = [f"APP_BASE={app_base(pair)}", "WEBSOCKETS=on", "APP_MEMORY=768M"]
+    (project / ".env").write_text("\n".join([*settings, ""]), encoding="utf-8")
     certificates = project / "certificates"
     certificates.mkdir()
     authority = trustme.CA()

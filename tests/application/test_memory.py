@@ -14,7 +14,7 @@ from .watch import use
 def test_memory_of_a_request(stack: Stack):
     """Large allocations of a request, returned after it."""
     app = stack.container("app")
-    # The six together fit into the container's 512 MB, in addition to its processes. Each is larger
+    # The six together fit into the container's memory, in addition to its processes. Each is larger
     # than 32 MB, the most that malloc may keep after it is freed (DEFAULT_MMAP_THRESHOLD_MAX).
     expected = [{"length": 40 << 20, "count": 10_000}] * 6
     assert results(stack, "/memory/local/40", times=6) == expected
@@ -27,6 +27,7 @@ def test_memory_of_a_request(stack: Stack):
 @pytest.mark.destructive
 def test_leak_of_memory(restored: Stack, monkeypatch: pytest.MonkeyPatch):
     """Memory leaks, by MAX_REQUESTS where the server replaces its processes."""
+    monkeypatch.setenv("APP_MEMORY", "512M")
     monkeypatch.setenv("MAX_REQUESTS", "60")
     monkeypatch.setenv("WEB_CONCURRENCY", "1")
     restored.start()
