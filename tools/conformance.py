@@ -16,6 +16,7 @@ import pytest
 from tests.lib.node_ids import place
 from tests.lib.template import PAIRS, ROOT, Pair
 
+from .git import commit
 from .markdown import table
 
 JSON = ROOT / "docs" / "conformance.json"
@@ -26,7 +27,7 @@ HEAD = """# Conformance
 Each pair was generated, built and started, and received the same requests through its proxy's
 published port. The numbers count the tests of each concern that passed; none failed. If a server or
 a proxy has a limitation, its test is expected to fail, with the reason below. The tests report when
-it passes.
+it passes. The last column is the commit that was tested.
 
 `make conformance` generates this page. [conformance.json](conformance.json) has the same data for
 programs.
@@ -73,6 +74,7 @@ def record(reports: dict[str, list[pytest.TestReport]]) -> dict[str, Facts]:
     recorded: dict[str, Facts] = defaultdict(dict)
     for pair in passed:
         recorded[str(pair)] |= {
+            "commit": commit(),
             "passed": passed[pair].total(),
             "concerns": dict(sorted(passed[pair].items())),
             "counts": dict(sorted(counts[pair].items())),
@@ -99,13 +101,14 @@ def render(pairs: dict[str, Facts]) -> str:
     concerns = sorted({concern for facts in pairs.values() for concern in facts["concerns"]})
     lines = [HEAD, "## Passed tests", ""]
     lines += table(
-        ["pair", *concerns, "all", "expected failures"],
+        ["pair", *concerns, "all", "expected failures", "commit"],
         (
             [
                 pair,
                 *(facts["concerns"].get(concern, 0) for concern in concerns),
                 facts["passed"],
                 len(facts["expected_failures"]),
+                facts.get("commit", ""),
             ]
             for pair, facts in pairs.items()
         ),
@@ -116,7 +119,7 @@ def render(pairs: dict[str, Facts]) -> str:
             lines += [heading, ""]
             lines += table(
                 ["pair", *counted],
-                ([pair, *(row.get(name, 0) for name in counted)] for pair, row in rows.items()),
+                ([pair, *(row.get(name, "") for name in counted)] for pair, row in rows.items()),
             )
     lines += ["## Expected failures", ""]
     found: dict[tuple[str, str], list[str]] = defaultdict(list)

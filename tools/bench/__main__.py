@@ -4,15 +4,15 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from tests.lib.stack import prepare_engine
-from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, Pair
+from tests.lib.template import PAIRS, PROXIES, PYTHON_VERSIONS, SERVERS, Pair
 
+from ..git import commit
 from . import load, page
 from .measure import CHECK_SECONDS, measure, measure_alternatives, measure_cost
 
@@ -33,14 +33,6 @@ def machine() -> dict[str, object]:
         if line.startswith("model name")
     ]
     return {"cpu": names[0], "cores": os.cpu_count(), "kernel": platform.release()}
-
-
-def commit() -> str:
-    """Return the commit that is measured."""
-    command = ["git", "describe", "--always", "--dirty"]
-    return subprocess.run(
-        command, cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout.strip()
 
 
 def timed(name: str, measured: Callable[[], page.Facts]) -> page.Facts:

@@ -17,8 +17,8 @@ from tests.lib.stack import Stack, prepare_engine
 from tests.lib.template import FACTS, PROXIES, PYTHON_VERSIONS, ROOT, SERVERS, Pair
 from tools.markdown import table
 
+from ..git import commit
 from . import load
-from .__main__ import commit
 from .__main__ import machine as about_machine
 from .load import Work
 from .measure import project_of, start

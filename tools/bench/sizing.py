@@ -26,8 +26,8 @@ from tests.lib.template import (
 )
 from tools.markdown import table
 
+from ..git import commit
 from . import load
-from .__main__ import commit
 from .__main__ import machine as about_machine
 from .building import memory
 from .figures import median
