@@ -65,8 +65,9 @@ def report(nodeid: str, outcome: str, **more) -> pytest.TestReport:
     return made
 
 
-def test_outcomes_become_a_page():
+def test_outcomes_become_a_page(monkeypatch):
     """A small run: two probes passed, one with 12 requests, and one failed as expected."""
+    monkeypatch.setattr(conformance, "commit", lambda: "abc")
     pair = PAIRS[-1]
     file = "tests/pairs/test_bodies.py"
     passed = [
@@ -82,6 +83,7 @@ def test_outcomes_become_a_page():
     recorded = conformance.record({"passed": passed, "xfailed": limits})
     assert recorded == {
         str(pair): {
+            "commit": "abc",
             "passed": 2,
             "concerns": {"bodies": 2},
             "counts": {"requests": 12},
@@ -90,6 +92,6 @@ def test_outcomes_become_a_page():
         }
     }
     page = conformance.render(recorded)
-    assert f"| {pair} | 2 | 2 | 1 |" in page
+    assert f"| {pair} | 2 | 2 | 1 | abc |" in page
     assert f"| {pair} | 12 |" in page
     assert f"| `bodies::test_upload[c]` | {pair} | cannot |" in page

@@ -213,7 +213,10 @@ class Runner:
 @pytest.fixture
 def runner(tmp_path):
     gh = tmp_path / "gh"
-    gh.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ $2 != list ] || echo $OPEN\n')
+    gh.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/asked\n[ $2 != list ] || echo $OPEN\n'
+        '[ -z "$FAILS" ] || [ "$3" != "$FAILS" ]\n'
+    )
     gh.chmod(0o755)
     (tmp_path / "checkout").mkdir()
     runner = Runner(tmp_path)
@@ -266,6 +269,25 @@ def test_a_release_has_the_text_of_the_changelog(runner):
     refused = runner.run(publish, GITHUB_REF_NAME="v1.2.0")
     assert refused.returncode == 1
     assert "has no section 1.2.0" in refused.stderr
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_release_moves_the_tag_of_its_major_version(runner, exists):
+    """Projects call this repository's workflow by that tag."""
+    told = {"GITHUB_REF_NAME": "v2.10.3", "GITHUB_SHA": "c0ffee", "GITHUB_REPOSITORY": "a/b"}
+    move = step_of("ci.yml", "Move")
+    assert runner.run(move, FAILS="" if exists else "PATCH", **told).returncode == 0
+    asked = runner.read("asked").splitlines()
+    moved = "api --method PATCH repos/a/b/git/refs/tags/v2 -f sha=c0ffee -F force=true"
+    created = "api repos/a/b/git/refs -f ref=refs/tags/v2 -f sha=c0ffee"
+    assert asked == ([moved] if exists else [moved, created])
+
+
+def test_projects_call_the_workflow_of_the_newest_major_version():
+    text = (GENERATED / "workflows" / "conformance.yml").read_text(encoding="utf-8")
+    (major,) = re.findall(r"uses: OWNER/REPO/\S+@v(\d+) ", text)
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d+)\.", changelog, re.MULTILINE)[0] == major
 
 
 def test_the_changelog_has_what_a_release_looks_for():
