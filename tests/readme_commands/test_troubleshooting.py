@@ -37,6 +37,12 @@ def stuck() -> str:
     return str(re.match("(a|a)+$", "a" * 40 + "b"))
 
 
+@blueprint.get("/large")
+def large() -> str:
+    # More than the container's memory and swap, which Docker limits to twice the memory.
+    return str(len(b"x" * (1200 << 20)))
+
+
 @blueprint.get("/write")
 def write() -> str:
     from pathlib import Path
@@ -124,6 +130,15 @@ def test_worker_without_a_heartbeat(stack: Stack):
     assert_told(stack, "WORKER TIMEOUT")
 
 
+def test_worker_without_memory(stack: Stack):
+    assert stack.get("/large").status_code == 502
+    assert_told(stack, "Out of memory")
+    killed = run_page(PAGE, "docker inspect --format '{{.State.OOMKilled", stack.folder)
+    assert killed.strip() == "true"
+    stack.wait_for_upstream()
+    assert stack.get("/").status_code == 200
+
+
 def test_application_unavailable(stack: Stack):
     """The page's commands show the stopped application and start it again."""
     stack.compose("stop app")
@@ -143,7 +158,7 @@ def test_troubleshooting_of_the_health_check(stack: Stack):
         file.write("\n\nblueprint.before_request(lambda: 1 / 0)\n")
     stack.compose("up --build --detach app")
     wait_until(
-        lambda: "returned 500" in run_page(PAGE, "docker inspect", stack.folder),
+        lambda: "returned 500" in run_page(PAGE, "docker inspect --format '{{range", stack.folder),
         timeout=20,
         told=stack.evidence,
     )
