@@ -110,9 +110,10 @@ WORKER_CLASS = Owner(
     ),
     (
         "test_connections.py::test_connections_to_the_application_are_kept",
-        "test_corpus.py::test_request[found/failure-before-a-length-of-0]",
-        "test_corpus.py::test_request[found/response-fails-after-its-length]",
-        "test_corpus.py::test_request[found/response-fails-after-its-length-with-large-header]",
+        "test_corpus.py::test_request[found/failure-*-a-length-of-0]",
+        "test_corpus.py::test_request[found/response-fails-after-its-length*]",
+        # Three clients for two workers: it depends on how much of a response the kernel buffers.
+        "test_files.py::test_slow_readers*",
         "test_settings.py::test_many_threads",
         "test_sockets.py::test_idle",
         "test_sockets.py::test_stop_with_open_sockets[all]",
