@@ -218,7 +218,7 @@ MUTATIONS = [
     ),
     Mutation(
         "application/environment",
-        "waitress-apache",
+        "waitress-nginx",
         "Dockerfile",
         "        /usr/share/zoneinfo \\\n",
     ),
