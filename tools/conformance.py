@@ -27,7 +27,7 @@ HEAD = """# Conformance
 Each pair was generated, built and started, and received the same requests through its proxy's
 published port. The numbers count the tests of each concern that passed; none failed. If a server or
 a proxy has a limitation, its test is expected to fail, with the reason below. The tests report when
-it passes. The last column is the commit that was tested.
+it passes. The last column is the commit that was tested. An empty count was not measured.
 
 `make conformance` generates this page. [conformance.json](conformance.json) has the same data for
 programs.
@@ -108,7 +108,7 @@ def render(pairs: dict[str, Facts]) -> str:
                 *(facts["concerns"].get(concern, 0) for concern in concerns),
                 facts["passed"],
                 len(facts["expected_failures"]),
-                facts.get("commit", ""),
+                facts["commit"],
             ]
             for pair, facts in pairs.items()
         ),

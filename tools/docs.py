@@ -431,6 +431,7 @@ def of_server(choice: Choice) -> dict[str, str]:
     nearest = entry["without_image"]
     return {
         "release": ", ".join(code(re.findall(rf"^{name}==[^ ;]+", lock, re.M)) for name in names),
+        "oldest tested release": code([choice.expectations["oldest_release"]]),
         "Debian's packages, to build": ", ".join(entry["debian_packages"]["build"]) or "none",
         "Debian's packages, to run": ", ".join(entry["debian_packages"]["run"]) or "none",
         "`APP_BASE=minimal`": "no" if entry["debian_packages"]["run"] else "yes",

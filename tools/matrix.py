@@ -25,6 +25,7 @@ from tests.lib.template import (
     DATABASES,
     EXPECTATIONS,
     FACTS,
+    FOLDER,
     PAIRS,
     PROXIES,
     PYTHON_VERSIONS,
@@ -92,8 +93,26 @@ def lock_server(project: Path, server: str, *options: str, release: str = "") ->
         file.write_text(changed, encoding="utf-8")
     command = [*commands(project)[LOCK], "--quiet", *options]
     subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
-    pinned = pins((project / LOCK).read_text(encoding="utf-8"))[name]
+    return pinned_release(project, server)
+
+
+def pinned_release(folder: Path, server: str) -> str:
+    """Return the release of the server that the requirements in a folder pin."""
+    pinned = pins((folder / LOCK).read_text(encoding="utf-8"))[main_requirement(server)]
     return pinned.partition("==")[2].split()[0]
+
+
+def changes_of(pair: Pair) -> list[Callable[[Path, Pair], str]]:
+    """Return what to change: a version is tested once, also if it is the oldest and the newest."""
+    changes = [newest]
+    template = FOLDER / "variants" / "wsgi_server" / pair.server
+    oldest_release = EXPECTATIONS["_servers"][pair.server]["oldest_release"]
+    if oldest_release != pinned_release(template, pair.server):
+        changes.insert(0, oldest)
+    image = EXPECTATIONS["_proxies"][pair.proxy]["newest_image"]
+    if image != FACTS["_proxies"][pair.proxy]["image"]:
+        changes.append(newest_proxy)
+    return changes
 
 
 def oldest(project: Path, pair: Pair) -> str:
@@ -131,7 +150,8 @@ def try_version(pair: Pair, folder: Path, change: Callable[[Path, Pair], str]) -
         wanted = (
             EXPECTATIONS["_proxies"][pair.proxy]["newest_image"] if is_proxy else change.__name__
         )
-        return Row(pair, f"{title}, {wanted}", None, f"not available: {reason}", True)
+        # An image may not be out yet.
+        return Row(pair, f"{title}, {wanted}", None, f"not available: {reason}", is_proxy)
     may_fail = not is_proxy and Version(version).is_prerelease
     subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "tests/pairs", f"--junitxml={report}"],
@@ -163,11 +183,7 @@ def main(names: Sequence[str]) -> int:
         tasks = []
         # In sequence, because Cookiecutter changes the working directory.
         for pair in pairs:
-            changes = [oldest, newest]
-            image = EXPECTATIONS["_proxies"][pair.proxy]["newest_image"]
-            if image != FACTS["_proxies"][pair.proxy]["image"]:
-                changes.append(newest_proxy)
-            for change in changes:
+            for change in changes_of(pair):
                 generate(
                     folder / change.__name__,
                     project_slug=f"matrix-{pair}".replace("_", "-"),

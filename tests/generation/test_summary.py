@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.lib.template import EXPECTATIONS, FACTS, PAIRS, SERVERS, generate
-from tools.matrix import Row, main, main_requirement
+from tests.lib.template import EXPECTATIONS, FACTS, PAIRS, PROXIES, SERVERS, generate
+from tools.matrix import Row, changes_of, main, newest, oldest, pinned_release
 from tools.summary import Results, markdown, read_report
 
 REPORT = """<testsuites><testsuite>
@@ -59,5 +59,15 @@ def test_each_server_has_an_oldest_release(server, tmp_path):
     """The name of its package is found in the requirements."""
     assert EXPECTATIONS["_servers"][server]["oldest_release"]
     project = generate(tmp_path, wsgi_server=server, proxy=FACTS["proxy"][0])
-    pinned = (project / "server" / "requirements.txt").read_text(encoding="utf-8")
-    assert f"\n{main_requirement(server)}==" in f"\n{pinned}"
+    assert pinned_release(project, server)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.proxy == PROXIES[0]], ids=str)
+def test_a_release_is_tested_once(pair, tmp_path, monkeypatch):
+    """The newest release may be the oldest that is supported."""
+    known = EXPECTATIONS["_servers"][pair.server]
+    monkeypatch.setitem(known, "oldest_release", "0.0.1")
+    assert changes_of(pair)[:2] == [oldest, newest]
+    project = generate(tmp_path, wsgi_server=pair.server, proxy=pair.proxy)
+    monkeypatch.setitem(known, "oldest_release", pinned_release(project, pair.server))
+    assert oldest not in changes_of(pair)
