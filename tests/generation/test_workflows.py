@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -296,6 +297,8 @@ def test_the_changelog_has_what_a_release_looks_for():
     assert unreleased == "Unreleased"
     versions = [tuple(map(int, heading.split(".", 2))) for heading in released]
     assert versions == sorted(versions, reverse=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert project["version"] == released[0]
 
 
 def test_the_issue_form_offers_what_the_template_does():

@@ -56,7 +56,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def template(home: Path) -> Path:
     """Return the template's repository, with the working tree as its newest commit.
 
-    The version before it, tagged v0.0.1, is invented: it has an additional file, a renamed file
+    The version before it, tagged v1.0.0, is invented: it has an additional file, a renamed file
     and a changed line. So an update always has changes, independent of the history.
     """
     # Git finds it by an address with or without this suffix.
@@ -76,6 +76,6 @@ def template(home: Path) -> Path:
     change(folder / "README.md", "## Where things are", "## Former title")
     git(repository, "add", "--all")
     git(repository, "commit", "--quiet", "--message", "An older version")
-    git(repository, "tag", "v0.0.1")
+    git(repository, "tag", "v1.0.0")
     git(repository, "revert", "--no-edit", "HEAD")
     return repository

@@ -25,7 +25,7 @@ from .project import (
 PAGE = ROOT / "docs" / "updating.md"
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 # Generate from the page's address, as users do. Answers that are not given have their defaults.
-COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "gh:OWNER/REPO", "--checkout", "v0.0.1"]
+COOKIECUTTER = [sys.executable, "-m", "cookiecutter", "gh:OWNER/REPO", "--checkout", "v1.0.0"]
 
 
 def follow(folder: Path, heading: str) -> None:
@@ -60,14 +60,14 @@ def test_another_answer(template, tmp_path):
     """The files of the former answer are removed, and those of the new one are added."""
     before, after = PAIRS[:2]
     assert before.server == after.server
-    project = commit(work_on(create(template, "v0.0.1", tmp_path, before)))
+    project = commit(work_on(create(template, "v1.0.0", tmp_path, before)))
     follow(project, "Change an answer")
     assert_is_new(project, tmp_path / "new", after)
 
 
 def test_rejects_and_conflicts(template, tmp_path):
     """The commands work for a removed file that the owner changed, and for a line changed twice."""
-    project = create(template, "v0.0.1", tmp_path, PAIRS[0])
+    project = create(template, "v1.0.0", tmp_path, PAIRS[0])
     change(project / "server" / "dropped.py", "Went", "Stays")
     change(project / "README.md", "## Former title", "## Own title")
     key = contents(commit(project))["secrets/secret_key"]

@@ -28,7 +28,7 @@ def test_from_an_earlier_version(pair, template, tmp_path):
 
 def test_removed_renamed_and_reworded_parts(template, tmp_path):
     """The README's commands apply these changes; a second update has nothing to do."""
-    project = create(template, "v0.0.1", tmp_path, PAIRS[-1])
+    project = create(template, "v1.0.0", tmp_path, PAIRS[-1])
     assert (project / "server" / "dropped.py").is_file()
     assert (project / "proxy" / "dropped" / "too").is_file()
     commit(work_on(project))
