@@ -50,10 +50,12 @@ def test_nothing_leaks(stack: Stack):
         return (
             all(
                 getattr(now, name) <= getattr(before, name)
-                for name in ("processes", "threads", "zombies", "files", "tmp_files", "tmp_bytes")
+                for name in ("processes", "zombies", "files", "tmp_files", "tmp_bytes")
             )
-            # The proxy keeps connections open for later requests.
+            # The proxy keeps connections open for later requests, and a server may start a thread
+            # when its others are busy. A leak is more: each kind of request is sent 20 times.
             and now.sockets <= before.sockets + AT_A_TIME
+            and now.threads <= before.threads + AT_A_TIME
             and now.memory <= before.memory * 1.2
         )
 
