@@ -539,6 +539,7 @@ MUTATIONS = [
         "${UPSTREAM} resolve max_fails=0",
         "${UPSTREAM} max_fails=0",
     ),
+    Mutation("restart", "gunicorn-nginx", NGINX, "proxy_next_upstream off;"),
     Mutation(
         "restart",
         "granian-nginx",
@@ -569,8 +570,7 @@ MUTATIONS = [
         "scale",
         "gunicorn-nginx",
         NGINX,
-        "proxy_next_upstream_timeout ${REQUEST_TIMEOUT}s;",
-        "proxy_next_upstream off;",
+        '"~^(?:DELETE|GET|HEAD|OPTIONS|PUT|TRACE) 0 " "";',
     ),
     # Settings
     Mutation("settings", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),

@@ -15,6 +15,7 @@ import requests
 from tests.lib.load import ask, ask_at_once, load, retried
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import FACTS, has_processes
+from tests.pairs.processes import wait_for_processes
 
 pytestmark = pytest.mark.destructive
 
@@ -102,7 +103,9 @@ def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
     that a browser tries again.
     """
     before = stack.container("app")
-    stack.get("/health/live")
+    # The proxy may send the request a second time. If a process were still starting, a replacement
+    # could receive it, and Granian stops when a replacement ends at once.
+    wait_for_processes(stack)
     token = uuid4().hex
     with suppress(requests.ConnectionError):
         assert stack.get(f"/probe/{end}?{token}").status_code in AWAY
@@ -133,6 +136,23 @@ def see_replaced(stack: Stack, end: str, record_property: Record) -> None:
 def test_process_killed(restored: Stack, record_property: Record):
     """A killed process is replaced."""
     see_replaced(restored, "die", record_property)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_request_that_kills_its_process(restored: Stack, method: str, record_property: Record):
+    """The proxy sends it a second time at most, and POST never (RFC 9110, 9.2.2).
+
+    Otherwise, a single request would kill all processes, one after the other.
+    """
+    wait_for_processes(restored)
+    # The proxy then keeps connections to every process.
+    ask_at_once([f"{restored.url}/probe/work/0.3/{uuid4().hex}"] * 8)
+    token = uuid4().hex
+    with suppress(requests.ConnectionError):
+        assert restored.request(method, f"/probe/die?{token}").status_code in AWAY
+    received = sum(token in line for line in restored.wait_for_log("app", f"dies {token}"))
+    record_property("processes_killed", received)
+    assert received <= (2 if method == "GET" else 1)
 
 
 def test_application_recreated_under_load(restored: Stack, record_property: Record):

@@ -13,6 +13,7 @@ from tests.lib.load import ask_at_once, load
 from tests.lib.raw_http import exchange
 from tests.lib.stack import Stack, wait_until
 from tests.lib.template import has_processes, recycles
+from tests.pairs.processes import wait_for_processes
 from tests.pairs.request_recorder import assert_security_headers, request
 from tests.pairs.test_logs import APPLICATIONS, HOSTILE, REQUEST
 
@@ -59,18 +60,9 @@ def test_port(changed: Stack):
 
 
 def test_processes(changed: Stack):
-    """WEB_CONCURRENCY processes load the application, if the server has worker processes.
-
-    This test runs early, before any process has been replaced.
-    """
-    workers = 2 if has_processes(changed.pair.server) else 0
-    # The server itself is the child of process 1; it loads the application if it has no workers.
-    children = changed.container("app").exec_run(["cat", "/proc/1/task/1/children"]).output
-    server = int(children.split()[0])
-    wait_until(
-        lambda: len(set(ask(changed, path="/probe/processes").json()) - {server}) == workers,
-        timeout=10,
-    )
+    """WEB_CONCURRENCY processes load the application, if the server has worker processes."""
+    workers = wait_for_processes(changed, headers={"Host": "good.example"})
+    assert workers == (2 if has_processes(changed.pair.server) else 0)
 
 
 def test_the_proxy_uses_its_cpus(changed: Stack):
@@ -201,7 +193,7 @@ def test_workers_are_replaced_under_load(changed: Stack, record_property: Record
     host = {"Host": "good.example"}
 
     def loaded() -> int:
-        return len(ask(changed, path="/probe/processes").json())
+        return len(ask(changed, path="/probe/processes").json()["loaded"])
 
     before = loaded()
     expected = before + 2 if recycles(changed.pair.server) else before

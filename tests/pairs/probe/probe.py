@@ -72,9 +72,11 @@ Path(f"/tmp/loaded-by-{os.getpid()}").touch()
 
 
 @blueprint.get("/processes")
-def processes() -> list[int]:
-    """Return the ids of the processes that loaded the application."""
-    return [int(mark.name.rpartition("-")[2]) for mark in Path("/tmp").glob("loaded-by-*")]
+def processes() -> dict[str, list[int]]:
+    """Return the ids of the processes that loaded the application, and which of them still run."""
+    loaded = [int(mark.name.rpartition("-")[2]) for mark in Path("/tmp").glob("loaded-by-*")]
+    running = [process for process in loaded if Path(f"/proc/{process}").exists()]
+    return {"loaded": loaded, "running": running}
 
 
 @blueprint.get("/meet/<name>")
@@ -149,9 +151,10 @@ def uncompiled() -> list[str] | None:
     return uncompiled_at_start
 
 
-@blueprint.get("/die")
+@blueprint.route("/die", methods=["GET", "POST"])
 def die() -> str:
-    """Kill this process with SIGKILL."""
+    """Log the query, then kill this process with SIGKILL."""
+    print(f"probe: dies {request.query_string.decode()}", flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
     os._exit(137)  # process 1 of a container cannot kill itself
 
