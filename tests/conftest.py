@@ -1,10 +1,11 @@
 """Options and fixtures of all tests, and how the tests are spread over processes."""
 
 from collections import Counter
+from itertools import chain
 
 import pytest
 
-from tests.lib.existing import Existing, ProjectError, existing
+from tests.lib.existing import CONTRACT, Existing, ProjectError, existing
 from tests.lib.node_ids import place
 from tests.lib.stack import prepare_engine
 from tests.lib.template import (
@@ -57,6 +58,16 @@ def existing_project() -> Existing | None:
         raise pytest.UsageError(str(error)) from error
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which names in contract.toml no test has, for example after an update of the tests."""
+    if not (own := existing()):
+        return
+    reports = chain.from_iterable(terminalreporter.stats.values())
+    ran = {report.nodeid for report in reports if isinstance(report, pytest.TestReport)}
+    for name in own.unknown(ran):
+        terminalreporter.write_line(f"{own.folder / CONTRACT}: no test of this run is {name!r}")
+
+
 @pytest.fixture(scope="session")
 def pair(request: pytest.FixtureRequest) -> Pair:
     """The pair of the test; each folder's conftest parametrizes it."""
@@ -99,7 +110,6 @@ def expect_failure(item: pytest.Item) -> None:
     """
     callspec = getattr(item, "callspec", None)
     pair = callspec and callspec.params.get("pair")
-    test = f"{item.path.name}::{item.name}"
     # Some folders use the name of a pair.
     if isinstance(pair, Pair):
         probe = callspec.id.removeprefix(str(pair)).removeprefix("-")
@@ -107,7 +117,7 @@ def expect_failure(item: pytest.Item) -> None:
         if reason := expected_failures(pair).get(test):
             item.add_marker(pytest.mark.xfail(strict=True, reason=reason))
             return
-    if (own := existing()) and (found := own.expected_failure(test)):
+    if (own := existing()) and (found := own.expected_failure(item.nodeid)):
         reason, strict = found
         item.add_marker(pytest.mark.xfail(strict=strict, reason=f"{own.folder.name}: {reason}"))
 

@@ -93,3 +93,6 @@ def test_differences_that_are_declared(project, read):
     assert own.expected_failure("test_a.py::test_b[1]") == ("because", True)
     assert own.expected_failure("test_a.py::test_b[2]") is None
     assert own.expected_failure("test_c.py::test_d[2]") == ("because", False)
+    # As pytest prints it, with the folder and the pair.
+    assert own.expected_failure("tests/pairs/test_a.py::test_b[uwsgi-apache-1]")
+    assert own.unknown(["test_a.py::test_b[uwsgi-apache-1]"]) == ["test_c.py::*"]

@@ -7,11 +7,13 @@ import secrets
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
+from .node_ids import names
 from .template import FACTS, Pair
 
 # The environment variable with the project's folder. make passes PROJECT=... on to its commands.
@@ -69,18 +71,29 @@ class Existing:
             file.chmod(0o644)
         return target
 
-    def expected_failure(self, test: str) -> tuple[str, bool] | None:
+    def expected_failure(self, nodeid: str) -> tuple[str, bool] | None:
         """Return the reason why a test may fail, and whether it must; None if it may not.
 
-        ``test`` is its file and name, such as "test_bodies.py::test_body_over_the_limit[1]". A
-        pattern with * may match tests that pass.
+        contract.toml has one of its names, or a pattern with *, which may match tests that pass.
         """
         for entry in self.different:
             for pattern in entry.tests:
-                # Brackets are part of a test's name, not of the pattern.
-                if fnmatch.fnmatchcase(test, pattern.replace("[", "[[]")):
+                if matches(nodeid, pattern):
                     return entry.reason, "*" not in pattern
         return None
+
+    def unknown(self, nodeids: Collection[str]) -> list[str]:
+        """Return the names in contract.toml that none of these tests has."""
+        patterns = [pattern for entry in self.different for pattern in entry.tests]
+        return [
+            pattern for pattern in patterns if not any(matches(test, pattern) for test in nodeids)
+        ]
+
+
+def matches(nodeid: str, pattern: str) -> bool:
+    """Return whether a name in contract.toml is one of a test's names."""
+    # Brackets are part of a test's name, not of the pattern.
+    return any(fnmatch.fnmatchcase(name, pattern.replace("[", "[[]")) for name in names(nodeid))
 
 
 def secret_files(project: Path) -> list[Path]:

@@ -16,3 +16,12 @@ def place(nodeid: str) -> tuple[Pair, str, str] | None:
             concern = PurePath(file).stem.removeprefix("test_")
             return pair, concern, f"{concern}::{name}" + (f"[{rest}]" if rest else "")
     return None
+
+
+def names(nodeid: str) -> list[str]:
+    """Return the names of a test: as pytest prints it, without the folder, and without the pair."""
+    file, _, test = nodeid.partition("::")
+    found = [nodeid, f"{PurePath(file).name}::{test}"]
+    if placed := place(nodeid):
+        found.append(f"test_{placed[1]}.py::{placed[2].partition('::')[2]}")
+    return found
