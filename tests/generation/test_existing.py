@@ -94,5 +94,5 @@ def test_differences_that_are_declared(project, read):
     assert own.expected_failure("test_a.py::test_b[2]") is None
     assert own.expected_failure("test_c.py::test_d[2]") == ("because", False)
     # As pytest prints it, with the folder and the pair.
-    assert own.expected_failure("tests/pairs/test_a.py::test_b[uwsgi-apache-1]")
-    assert own.unknown(["test_a.py::test_b[uwsgi-apache-1]"]) == ["test_c.py::*"]
+    assert own.expected_failure(f"tests/pairs/test_a.py::test_b[{own.pair}-1]")
+    assert own.unknown([f"test_a.py::test_b[{own.pair}-1]"]) == ["test_c.py::*"]
