@@ -570,7 +570,7 @@ MUTATIONS = [
         "scale",
         "gunicorn-nginx",
         NGINX,
-        '"~^(?:DELETE|GET|HEAD|OPTIONS|PUT|TRACE) 0 " "";',
+        '"~^(?:DELETE|GET|HEAD|OPTIONS|PUT|TRACE) 0 " 1;',
     ),
     # Settings
     Mutation("settings", "gunicorn-nginx", "src/probed/logs.py", '"client": request.remote_addr,'),
